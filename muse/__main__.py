@@ -1,0 +1,5 @@
+"""`python -m muse` is the `muse` program."""
+
+from muse.cli import main
+
+main()

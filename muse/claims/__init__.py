@@ -1,0 +1,1 @@
+"""Claims, measurements, verdicts and the ledger: frozen data that loads without torch."""

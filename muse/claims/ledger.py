@@ -1,0 +1,223 @@
+"""Claim files become claims; every fault of every file is reported at once, with its line.
+
+One folder per document, with `document.yaml` about the document itself and one file per section.
+A claim may hold a table of `cases`; each case repeats only what differs, so that YAML reads like the document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import Field, ValidationError
+
+from muse.claims import positions
+from muse.claims.claim import Claim, Data, Document, Expect, Ledger, Number, Signature, Status, Tolerance
+from muse.errors import LedgerError
+from muse.units import UNITS
+
+_Parsed = TypeVar("_Parsed", bound=Data)
+
+
+class DocumentEntry(Data):
+    """`document.yaml`: the document itself."""
+
+    title: str
+    published: str
+    hardware: str
+
+
+class CaseEntry(Data):
+    """One row of a claim's table: what differs from the claim."""
+
+    says: str | None = Field(None, description="The statement in one English sentence.")
+    quote: str | None = Field(None, description="The document's own words.")
+    documented: Number | None = Field(None, description="The number as printed, with all its digits.")
+    unit: str | None = Field(None, description="The unit of the number and of the bound.")
+    probe: str | None = Field(None, description="The probe that decides it.")
+    quantity: str | None = Field(None, description="Which of the probe's quantities.")
+    given: dict[str, Any] = Field({}, description="What the probe is given; a case adds to its claim's.")
+    protocol: Literal["documented", "sound"] | None = Field(None, description="How it is measured.")
+    expect: Expect | None = Field(None, description="The bound; by default, equal to the documented number.")
+    tolerance: Tolerance | None = Field(None, description="Overrides the default tolerance of `equals`.")
+    recorded: Status | None = Field(None, description="The verdict that we last stood behind.")
+    cause: str | None = Field(None, description="Why, in one sentence, when the verdict is not confirmed.")
+
+
+class ClaimEntry(CaseEntry):
+    """One claim of a file, with or without a table of cases."""
+
+    beside: str | None = Field(None, description="The claim of the same document whose sentence this one serves.")
+    cases: dict[str, CaseEntry] = Field({}, description="Rows by name.")
+
+
+class ClaimFile(Data):
+    """One section of a document."""
+
+    section: str = Field(description="The heading in the document.")
+    claims: dict[str, ClaimEntry] = Field(description="Claims by name; a name is unique in its document.")
+
+
+def json_schema(probes: Mapping[str, Signature]) -> dict[str, Any]:
+    """The JSON Schema of a claim file, with this program's probes, quantities and units filled in."""
+    schema = ClaimFile.model_json_schema()
+    quantities = sorted({name for signature in probes.values() for name in signature.quantities})
+    for entry in ("CaseEntry", "ClaimEntry"):
+        properties = schema["$defs"][entry]["properties"]
+        for key, allowed in (("probe", sorted(probes)), ("quantity", quantities), ("unit", list(UNITS))):
+            properties[key] = {"enum": [*allowed, None], "description": properties[key]["description"]}
+    return schema
+
+
+def load_ledger(folder: Path, probes: Mapping[str, Signature]) -> Ledger:
+    """Every claim under `folder`. Raises LedgerError with all faults of all files."""
+    reader = _Reader(folder, probes)
+    documents = {}
+    for home in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("_")):
+        if document := reader.document(home):
+            documents[home.name] = document
+        for file in sorted(home.glob("*.yaml")):
+            if file.name != "document.yaml":
+                reader.section(home.name, file)
+    reader.check_neighbours()
+    if reader.faults:
+        raise LedgerError(sorted(reader.faults))
+    return Ledger(documents, tuple(claim for claim, _, _ in reader.found.values()))
+
+
+class _Reader:
+    """Collects claims and faults over all files."""
+
+    def __init__(self, folder: Path, probes: Mapping[str, Signature]) -> None:
+        self.folder = folder
+        self.probes = probes
+        self.faults: list[str] = []
+        self.found: dict[str, tuple[Claim, Path, int]] = {}
+
+    def fault(self, file: Path, line: int, text: str) -> None:
+        self.faults.append(f"{file}:{line}: {text}")
+
+    def parse(self, file: Path, kind: type[_Parsed]) -> tuple[_Parsed | None, positions.Page]:
+        """The file as `kind`, or None with its faults noted."""
+        page = positions.read(file)
+        for line, text in page.faults:
+            self.fault(file, line, text)
+        if page.faults:
+            return None, page
+        try:
+            return kind.model_validate(page.data), page
+        except ValidationError as error:
+            for one in error.errors():
+                place = tuple(one["loc"])
+                self.fault(file, page.line(place), _told(one["type"], one["msg"], place, one.get("input")))
+            return None, page
+
+    def document(self, home: Path) -> Document | None:
+        file = home / "document.yaml"
+        if not file.exists():
+            self.fault(file, 1, "missing, expected a file with title, published and hardware")
+            return None
+        entry, _ = self.parse(file, DocumentEntry)
+        return Document(home.name, entry.title, entry.published, entry.hardware) if entry else None
+
+    def section(self, document: str, file: Path) -> None:
+        parsed, page = self.parse(file, ClaimFile)
+        if parsed is None:
+            return
+        for name, entry in parsed.claims.items():
+            for case in entry.cases or (None,):
+                place: positions.Place = ("claims", name, "cases", case) if case else ("claims", name)
+                claim_id = f"{document}/{name}[{case}]" if case else f"{document}/{name}"
+                line = page.line(place)
+                row = entry.cases[case] if case else entry
+                if claim_id in self.found:
+                    _, other, at = self.found[claim_id]
+                    self.fault(file, line, f"duplicate id {claim_id}, first stated at {other}:{at}")
+                elif claim := self.claim(claim_id, parsed.section, entry, row, file, line):
+                    self.found[claim_id] = claim, file, line
+
+    def claim(  # noqa: PLR0913, PLR0917  # one row and where it stands
+        self, claim_id: str, section: str, entry: ClaimEntry, row: CaseEntry, file: Path, line: int
+    ) -> Claim | None:
+        """The claim of one row, or None with its faults noted."""
+        stated = {key: value for key in CaseEntry.model_fields if (value := getattr(entry, key)) is not None}
+        stated |= {key: getattr(row, key) for key in row.model_fields_set if key != "cases"}
+        stated["given"] = {**entry.given, **row.given}
+        document = claim_id.split("/", maxsplit=1)[0]
+        if stated.get("expect") is None and stated.get("documented") is not None:
+            kind = "attainable" if stated.get("probe") == "arithmetic" else "equals"
+            stated["expect"] = Expect(**{kind: stated["documented"]})
+        before = len(self.faults)
+        for text in self.faults_of(stated):
+            self.fault(file, line, f"{claim_id}: {text}")
+        if len(self.faults) > before:
+            return None
+        signature = self.probes.get(stated.get("probe") or "")
+        return Claim.model_validate(
+            {
+                **{key: value for key, value in stated.items() if key != "cases"},
+                "id": claim_id,
+                "document": document,
+                "section": section,
+                "beside": entry.beside and f"{document}/{entry.beside}",
+                "needs": signature.needs if signature else (),
+            }
+        )
+
+    def faults_of(self, stated: Mapping[str, Any]) -> list[str]:
+        """What is wrong with one row's statements taken together."""
+        faults = [
+            f"missing {key!r}, expected it in the claim or in the case"
+            for key in ("says", "unit", "protocol", "recorded", "expect")
+            if stated.get(key) is None
+        ]
+        if stated.get("recorded") not in (None, Status.CONFIRMED) and not stated.get("cause"):
+            faults.append(f"recorded: {stated['recorded']} without a cause, expected one sentence saying why")
+        unit = stated.get("unit")
+        if unit is not None and unit not in UNITS:
+            faults.append(f"unknown unit {unit!r}, expected one of {', '.join(UNITS)}")
+        probe = stated.get("probe")
+        if probe is None:
+            if stated.get("recorded") not in (None, Status.UNMEASURED):
+                faults.append("no probe, expected one, or recorded: unmeasured")
+            return faults
+        if probe not in self.probes:
+            return [*faults, f"unknown probe {probe!r}, expected one of {', '.join(sorted(self.probes))}"]
+        return faults + _probe_faults(self.probes[probe], stated, unit)
+
+    def check_neighbours(self) -> None:
+        """`beside` must name a claim of the same document."""
+        names = {claim.id.split("[")[0] for claim, _, _ in self.found.values()}
+        for claim, file, line in self.found.values():
+            if claim.beside and claim.beside not in names:
+                self.fault(file, line, f"{claim.id}: beside an unknown claim {claim.beside.split('/')[1]!r}")
+
+
+def _probe_faults(signature: Signature, stated: Mapping[str, Any], unit: str | None) -> list[str]:
+    """What is wrong with the question that a row asks its probe."""
+    faults = []
+    quantity = str(stated.get("quantity"))
+    if quantity not in signature.quantities:
+        faults.append(f"unknown quantity {quantity!r}, expected one of {', '.join(signature.quantities)}")
+    elif unit in UNITS and signature.quantities[quantity] not in ("*", UNITS[unit].dimension):
+        dimension = signature.quantities[quantity]
+        allowed = ", ".join(u.name for u in UNITS.values() if u.dimension == dimension)
+        faults.append(f"wrong unit {unit!r} for {quantity}, expected one of {allowed}")
+    try:
+        signature.given.model_validate(stated["given"])
+    except ValidationError as error:
+        faults += [f"given: {_told(e['type'], e['msg'], tuple(e['loc']), e.get('input'))}" for e in error.errors()]
+    return faults
+
+
+def _told(kind: str, message: str, place: positions.Place, found: Any) -> str:
+    """One fault of the schema in our words."""
+    where = ".".join(str(part) for part in place)
+    match kind:
+        case "extra_forbidden":
+            return f"unknown key {str(place[-1])!r} in {where}, expected one that the schema lists"
+        case "missing":
+            return f"missing key {str(place[-1])!r} in {where}"
+        case _:
+            return f"{where}: {message.removeprefix('Value error, ')}, found {found!r}"

@@ -1,0 +1,159 @@
+"""Measure memory on a GPU: the sound procedure, and the documents' own.
+
+Both run in a process of their own; see `isolate`.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from muse import machine
+from muse.errors import Unmeasured
+from muse.memory import budget
+from muse.memory.workload import DTYPES, Workload
+
+
+@dataclass(frozen=True)
+class Peak:
+    """Bytes of one workload on one GPU."""
+
+    parameters: int
+    """Counted from the model's tensors, not from the allocator."""
+    model: int
+    """Allocated once the model is in place."""
+    peak: int
+    """The most that was allocated at once, workspace included: the figure that claims are about."""
+    workspace: int
+    """Held by the matrix libraries."""
+    reserved: int
+    """The most that the caching allocator held from the driver."""
+    process: int | None
+    """What the driver charged the process; None where it does not say."""
+    by_kind: dict[str, int] = field(default_factory=dict)
+    """Bytes for each purpose: what is left of the peak after parameters, gradients, optimizer state and workspace
+    is the activations'."""
+    how: dict[str, Any] = field(default_factory=dict)
+
+
+def sound(workload: Workload, cap: int | None) -> Peak:
+    """Warm up, clean, reset the peak after loading, run once, read.
+
+    The figure is then the workload's own: no loading transient, nothing left of earlier work, and a
+    workspace of known size.
+    """
+    device, how = _prepare()
+    if cap is not None:
+        budget.impose(cap)
+    model = workload.place(device)
+    loaded = torch.cuda.memory_allocated()
+    ids, optimizer = workload.ids(device), workload.optimizer(model)
+    with _autocast(workload):
+        workload.step(model, ids, optimizer)
+        _clean()
+        torch._C._cuda_clearCublasWorkspaces()
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        workload.step(model, ids, optimizer)
+        torch.cuda.synchronize()
+    peak, reserved = torch.cuda.max_memory_allocated(), torch.cuda.max_memory_reserved()
+    _clean()
+    workspace = torch.cuda.memory_allocated() - before
+    parameters = _bytes(model.parameters())
+    state = _bytes(t for s in optimizer.state.values() for t in s.values() if t.is_cuda) if optimizer else 0
+    kinds = {"parameters": loaded, "gradients": loaded if workload.train else 0, "optimizer": state}
+    kinds["activations"] = peak - sum(kinds.values()) - workspace
+    kinds["workspace"] = workspace
+    stats = torch.cuda.memory_stats()
+    how |= {"cap": cap, "ooms": stats["num_ooms"], "retries": stats["num_alloc_retries"]}
+    process = machine.process_bytes(machine.gpus()[0]) if machine.gpus() else None
+    return Peak(parameters, loaded, peak, workspace, reserved, process, kinds, how)
+
+
+def extra(prepares: Sequence[Callable[[torch.device], Callable[[], object]]], dtype: str) -> list[int]:
+    """For each call, the most bytes it needs at once beyond what exists before it, after a warm-up."""
+    device, _ = _prepare()
+    found = []
+    for prepare in prepares:
+        with torch.no_grad(), torch.autocast("cuda", dtype=DTYPES[dtype]):
+            call = prepare(device)
+            call()
+            _clean()
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats()
+            before = torch.cuda.memory_allocated()
+            call()
+            torch.cuda.synchronize()
+        found.append(torch.cuda.max_memory_allocated() - before)
+        del call
+        _clean()
+    return found
+
+
+def documented(workloads: Sequence[Workload]) -> list[Peak]:
+    """The documents' procedure: every model after the other in one process, the peak reset before building.
+
+    No warm-up, and nothing clears the matrix library's workspace, so every model after the first is charged
+    with it as if it were its own weight.
+    """
+    device, how = _prepare()
+    return [_documented_one(workload, device, how) for workload in workloads]
+
+
+def _documented_one(workload: Workload, device: torch.device, how: dict[str, Any]) -> Peak:
+    _clean()
+    torch.cuda.reset_peak_memory_stats()
+    torch.cuda.empty_cache()
+    model = workload.place(device)
+    loaded = torch.cuda.memory_allocated()
+    parameters = _bytes(model.parameters())
+    ids = workload.ids(device)
+    with _autocast(workload):
+        workload.step(model, ids, workload.optimizer(model))
+    torch.cuda.synchronize()
+    return Peak(
+        parameters=parameters,
+        model=loaded,
+        peak=torch.cuda.max_memory_allocated(),
+        workspace=loaded - parameters,
+        reserved=torch.cuda.max_memory_reserved(),
+        process=None,
+        how=how,
+    )
+
+
+def gpu() -> torch.device:
+    """The GPU. Raises Unmeasured where this PyTorch cannot use it."""
+    if not torch.cuda.is_available():
+        raise Unmeasured("no_cuda", f"PyTorch {torch.__version__} cannot use this machine's GPU")
+    return torch.device("cuda")
+
+
+def _prepare() -> tuple[torch.device, dict[str, Any]]:
+    """The device, and what is to be known about how it runs."""
+    torch.backends.mha.set_fastpath_enabled(False)
+    return gpu(), {
+        "cublas_workspace": os.environ.get("CUBLAS_WORKSPACE_CONFIG"),
+        "attention": "scaled_dot_product_attention",
+        "allocator": torch.cuda.get_allocator_backend(),
+    }
+
+
+def _clean() -> None:
+    gc.collect()
+    torch.cuda.synchronize()
+
+
+def _bytes(tensors: Any) -> int:
+    return sum(t.numel() * t.element_size() for t in tensors)
+
+
+def _autocast(workload: Workload) -> Any:
+    return torch.autocast("cuda", dtype=DTYPES[workload.dtype]) if workload.casts else nullcontext()

@@ -1,0 +1,97 @@
+"""Let fake CPU tensors follow CUDA's autocast, so that a prediction sees the copies a GPU would make.
+
+CPU autocast already has CUDA's list of half-precision operations; it lacks most of the float32 list.
+Source: "Autocast Op Reference", PyTorch documentation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch.utils._pytree import tree_map
+
+CAST_TO_FLOAT32 = [
+    "acos",
+    "asin",
+    "cosh",
+    "erfinv",
+    "exp",
+    "expm1",
+    "log",
+    "log10",
+    "log1p",
+    "log2",
+    "reciprocal",
+    "rsqrt",
+    "sinh",
+    "tan",
+    "softplus",
+    "logsumexp",
+    "pow.Tensor_Scalar",
+    "pow.Tensor_Tensor",
+    "pow.Scalar",
+    "layer_norm",
+    "native_layer_norm",
+    "group_norm",
+    "rms_norm",
+]
+"""Operations that first copy their inputs to float32."""
+
+ACCUMULATE_IN_FLOAT32 = [
+    "softmax.int",
+    "log_softmax.int",
+    "cumsum",
+    "cumprod",
+    "sum",
+    "sum.dim_IntList",
+    "linalg_vector_norm",
+]
+"""Operations that read half precision and write float32, without a copy."""
+
+_HALF = (torch.float16, torch.bfloat16)
+_KEY = torch._C.DispatchKeySet(torch._C.DispatchKey.AutocastCPU)
+
+
+@contextmanager
+def cuda_autocast(dtype: torch.dtype) -> Iterator[None]:
+    """Run CPU tensors under CUDA's autocast to `dtype`."""
+    library = torch.library.Library("aten", "IMPL")
+    try:
+        for name in CAST_TO_FLOAT32:
+            library.impl(name, _casting(_operator(name)), "AutocastCPU")
+        for name in ACCUMULATE_IN_FLOAT32:
+            library.impl(name, _accumulating(_operator(name)), "AutocastCPU")
+        with torch.autocast("cpu", dtype=dtype):
+            yield
+    finally:
+        library._destroy()
+
+
+def _operator(name: str) -> Callable[..., Any]:
+    packet, _, overload = name.partition(".")
+    operator: Callable[..., Any] = getattr(getattr(torch.ops.aten, packet), overload or "default")
+    return operator
+
+
+def _casting(operator: Callable[..., Any]) -> Callable[..., Any]:
+    def to_float32(value: Any) -> Any:
+        return value.float() if isinstance(value, torch.Tensor) and value.dtype in _HALF else value
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        with torch._C._ExcludeDispatchKeyGuard(_KEY):
+            return operator(*tree_map(to_float32, args), **tree_map(to_float32, kwargs))
+
+    return run
+
+
+def _accumulating(operator: Callable[..., Any]) -> Callable[..., Any]:
+    def run(x: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        with torch._C._ExcludeDispatchKeyGuard(_KEY):
+            if x.dtype in _HALF and kwargs.get("dtype") is None:
+                kwargs["dtype"] = torch.float32
+            return operator(x, *args, **kwargs)
+
+    return run

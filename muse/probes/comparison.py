@@ -1,0 +1,28 @@
+"""Memory of a claim's model, alone or against another's: shared by the measuring and the predicting probe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+
+from muse.claims.claim import Claim, Scope
+from muse.claims.measurement import Measurement, certain
+
+Bytes = Mapping[str, int]
+"""Bytes named as the quantities are, and `logits`."""
+
+
+def compared(claim: Claim, scope: Scope, read: Callable[[str], Bytes]) -> Measurement:
+    """The claim's quantity, where `read` gives a model's bytes."""
+    assert claim.quantity is not None
+    mine = read(claim.given["model"])
+    name, _, relation = claim.quantity.partition("_")
+    how = {"bytes": dict(mine)}
+    if claim.quantity == "logits_share":
+        return certain(Fraction(mine["logits"], mine["activation"]), scope, **how)
+    if not relation:
+        return certain(mine[name], scope, **how)
+    other = read(claim.given["against"])
+    how["against"] = dict(other)
+    gap = mine[name] - other[name]
+    return certain(gap if relation == "difference" else Fraction(gap, other[name]), scope, **how)

@@ -1,0 +1,58 @@
+"""Peak memory measured on this machine's GPU, by the sound procedure or by the documents' own."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from muse import machine
+from muse.claims.claim import Claim, Scope
+from muse.claims.measurement import Measurement
+from muse.memory import peak
+from muse.memory.isolate import isolate
+from muse.probes.bench import Bench
+from muse.probes.comparison import Bytes, compared
+from muse.probes.workloads import workload
+
+
+def measure(claim: Claim, bench: Bench) -> Measurement:
+    """The claim's bytes; under a budget the evidence is emulated."""
+    scope = Scope.EMULATED if claim.given.get("budget") else Scope.MEASURED
+    read = _documented if claim.protocol == "documented" else _sound
+    with machine.lease(exclusive=False):
+        return compared(claim, scope, lambda model: read(claim, bench, model))
+
+
+def _sound(claim: Claim, bench: Bench, model: str) -> Bytes:
+    """One model in a process of its own. Activation is the peak without parameters and workspace."""
+    what = workload(claim.given, model)
+    cap = claim.given.get("budget")
+
+    def answer() -> dict[str, Any]:
+        return asdict(_isolated(bench, peak.sound, what, cap))
+
+    found = bench.reading({"sound": repr(what), "cap": cap}, answer)
+    activation = found["by_kind"]["activations"]
+    return _named(what.batch * what.tokens * what.vocabulary * 2, found, activation)
+
+
+def _documented(claim: Claim, bench: Bench, model: str) -> Bytes:
+    """One model of the documents' sequence. Activation is the peak less what was allocated once loaded."""
+    sequence = claim.given["sequence"]
+    what = [workload(claim.given, name) for name in sequence]
+
+    def answer() -> list[dict[str, Any]]:
+        return [asdict(row) for row in _isolated(bench, peak.documented, what)]
+
+    found = bench.reading({"documented": repr(what)}, answer)[sequence.index(model)]
+    one = what[0]
+    return _named(one.batch * one.tokens * one.vocabulary * 2, found, found["peak"] - found["model"])
+
+
+def _named(logits: int, found: dict[str, Any], activation: int) -> Bytes:
+    kept = {name: found[name] for name in ("model", "peak", "workspace", "parameters", "reserved")}
+    return {**kept, "activation": activation, "logits": logits}
+
+
+def _isolated(bench: Bench, function: Any, *args: Any) -> Any:
+    return isolate(function, *args, environment=bench.settings.environment, timeout=bench.settings.timeout)

@@ -1,0 +1,150 @@
+"""pytest is the way in: claims become tests. Hooks and fixtures only; what they do lives in `muse.verify`.
+
+A test that asks for `claim` and `decide` runs once per claim and case; its id is the claim's address::
+
+    def test_claim(claim, decide):
+        decide(claim)
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from muse.claims.claim import Claim, Status
+from muse.config import load_settings
+from muse.errors import ClaimInconclusive, ClaimRefuted, LedgerError, UsageError
+from muse.probes import PROBES
+from muse.store.record import Record
+from muse.verify import Run, enforce, open_ledger, verify
+
+RUN = pytest.StashKey[Run]()
+RAISED = {Status.REFUTED: ClaimRefuted, Status.INCONCLUSIVE: ClaimInconclusive}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--require-gpu`: a GPU claim that was not measured fails, instead of being skipped."""
+    group = parser.getgroup("muse", "verification of documented claims")
+    group.addoption("--require-gpu", action="store_true", help="fail the GPU claims that could not be measured")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the markers, so that `--strict-markers` holds."""
+    config.addinivalue_line("markers", "gpu: needs an NVIDIA GPU")
+    config.addinivalue_line("markers", "speed: measures time, and so refuses to run under xdist")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test that asks for `claim` and `decide` gets every claim of the ledger."""
+    if not {"claim", "decide"} <= set(metafunc.fixturenames):
+        return
+    try:
+        claims = open_ledger(load_settings(metafunc.config.rootpath)).claims
+    except (LedgerError, UsageError) as error:
+        raise pytest.UsageError(str(error)) from None
+    metafunc.parametrize("claim", [pytest.param(claim, id=claim.id, marks=_marks(claim)) for claim in claims])
+
+
+def _marks(claim: Claim) -> list[pytest.MarkDecorator]:
+    """The claim's needs, and the verdict that it is recorded with."""
+    marks = [pytest.mark.gpu] if "gpu" in claim.needs else []
+    if claim.probe and PROBES[claim.probe].timed:
+        marks.append(pytest.mark.speed)
+    if claim.recorded in RAISED:
+        marks.append(pytest.mark.xfail(strict=True, raises=RAISED[claim.recorded], reason=claim.cause or ""))
+    return marks
+
+
+@pytest.fixture(scope="session")
+def run(pytestconfig: pytest.Config) -> Run:
+    """The run that this session's records belong to; under xdist all workers share one."""
+    if RUN not in pytestconfig.stash:
+        settings = load_settings(pytestconfig.rootpath)
+        shared = getattr(pytestconfig, "workerinput", {}).get("muse_run")
+        pytestconfig.stash[RUN] = Run(settings, Path(shared)) if shared else Run.start(settings)
+    return pytestconfig.stash[RUN]
+
+
+@pytest.fixture
+def decide(benchmark: Any, run: Run, request: pytest.FixtureRequest) -> Callable[[Claim], Record]:
+    """Verify a claim as a benchmark, and raise, skip or pass by its verdict."""
+
+    def decide(claim: Claim) -> Record:
+        if claim.probe and PROBES[claim.probe].timed:
+            record = verify(claim, run, _rounds(benchmark), xdist="PYTEST_XDIST_WORKER" in os.environ)
+        else:
+            record = benchmark.pedantic(verify, args=(claim, run), rounds=1, iterations=1)
+        benchmark.extra_info.update(_extra_info(record))
+        told = [claim.document, str(record.verdict.status), record.verdict.reason]
+        request.node.user_properties.append(("muse", told))
+        if record.verdict.status is Status.UNMEASURED:
+            reason = f"{record.verdict.reason}: {record.verdict.detail}"
+            if claim.needs and request.config.getoption("--require-gpu"):
+                pytest.fail(f"--require-gpu: {claim.id} is unmeasured, {reason}", pytrace=False)
+            pytest.skip(f"unmeasured, {reason}")
+        enforce(record)
+        return record
+
+    return decide
+
+
+def _rounds(benchmark: Any) -> Callable[[Callable[[], None], int], None]:
+    return lambda function, count: benchmark.pedantic(function, rounds=count, iterations=1)
+
+
+def _extra_info(record: Record) -> dict[str, Any]:
+    """What pytest-benchmark keeps beside the times."""
+    taken = record.measurement
+    return {
+        "claim": record.claim.id,
+        "record": record.id,
+        "verdict": str(record.verdict.status),
+        "reason": record.verdict.reason,
+        "value": None if taken is None else float(taken.value),
+        "bytes": None if taken is None else taken.how.get("bytes"),
+    }
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Give every xdist worker the controller's run."""
+    stash = node.config.stash
+    if RUN not in stash:
+        stash[RUN] = Run.start(load_settings(node.config.rootpath))
+    node.workerinput["muse_run"] = str(stash[RUN].folder)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Leave no empty run behind."""
+    if (run := config.stash.get(RUN, None)) and run.folder.is_dir() and not any(run.folder.iterdir()):
+        run.folder.rmdir()
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Count verdicts by document, say what was not measured and why, and where the records are."""
+    seen = list(_verdicts(terminalreporter))
+    if not seen:
+        return
+    terminalreporter.section("claims")
+    for document in sorted({document for document, _, _ in seen}):
+        counts = Counter(status for name, status, _ in seen if name == document)
+        terminalreporter.line(f"{document}: " + ", ".join(f"{counts[status]} {status}" for status in Status))
+    reasons = Counter(reason for _, status, reason in seen if status == Status.UNMEASURED)
+    for reason, count in sorted(reasons.items()):
+        terminalreporter.line(f"UNMEASURED: {count} claims, {reason}", yellow=True, bold=True)
+    if reasons["timed_under_xdist"]:
+        terminalreporter.line("REFUSED: timings do not run under xdist; run them without -n", red=True, bold=True)
+    if run := config.stash.get(RUN, None):
+        terminalreporter.line(f"records: {run.records}")
+
+
+def _verdicts(terminalreporter: Any) -> Iterator[tuple[str, str, str]]:
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if getattr(report, "when", None) == "call":
+                yield from (tuple(value) for name, value in report.user_properties if name == "muse")

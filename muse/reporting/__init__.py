@@ -1,0 +1,1 @@
+"""Reports from records alone: a view with every number finished, and three skins. Loads without torch."""

@@ -1,0 +1,150 @@
+"""Numbers and codes as a reader sees them: figures, units, bounds, margins and reasons."""
+
+# ruff: noqa: RUF001  the true minus and the times sign are what a reader expects
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+from muse.claims.claim import Claim
+from muse.claims.measurement import Real
+from muse.units import UNITS, decimals, printed
+
+LABELS = {"count": "", "percent": "%", "times": "×", "us": "µs"}
+"""Units whose label is not their name."""
+
+REASONS = {
+    "within_bound": "within the bound",
+    "outside_bound": "outside the bound",
+    "straddles_bound": "the interval straddles the bound",
+    "no_gpu": "needs a GPU",
+    "no_probe": "no probe can decide it",
+    "out_of_memory": "ran out of memory",
+    "worker_killed": "the measuring process was killed",
+    "timeout": "the measuring process ran out of time",
+    "driver_error": "the GPU driver reported an error",
+    "timed_under_xdist": "not timed beside parallel test workers",
+    "cap_does_not_bite": "the memory cap does not hold",
+}
+"""Reason codes in words; a code that is missing here is shown with spaces for underscores."""
+
+BOUNDS = {
+    "equals": "equals",
+    "attainable": "some operands within their rounding give",
+    "at_most": "at most",
+    "below": "below",
+    "at_least": "at least",
+    "above": "above",
+}
+
+MOST_PLACES = 9
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One number, printed: bare for siunitx, and grouped for people."""
+
+    plain: str
+    grouped: str
+    key: str
+    """The value in the base of its dimension, for sorting."""
+
+
+def figure(value: Real, unit: str, places: int | None) -> Figure:
+    """`value`, given in the base of its dimension, in `unit`; `places` as `places` below decides."""
+    plain = printed(value, unit, places)
+    return Figure(plain, grouped(plain), repr(float(value)))
+
+
+def stated(number: Decimal, unit: str) -> Figure:
+    """A number as a document printed it, every digit kept."""
+    plain = format(number, "f")
+    return Figure(plain, grouped(plain), repr(float(Fraction(number) * UNITS[unit].factor)))
+
+
+def places(value: Real, unit: str, documented: Decimal | None, miss: float | None) -> int | None:
+    """How many decimals show `value` one place finer than `documented`, and show a `miss` of the bound.
+
+    None leaves the choice to `printed`: for whole counts and for very small numbers.
+    """
+    usual = printed(value, unit)
+    if "e" in usual or (UNITS[unit].factor == 1 and unit in ("count", "B") and value == int(value)):
+        return None
+    wanted = max(decimals(Decimal(usual)), decimals(documented) + 1 if documented is not None else 0)
+    while miss and wanted < MOST_PLACES and abs(Fraction(miss) / UNITS[unit].factor) < Fraction(1, 2 * 10**wanted):
+        wanted += 1
+    return wanted
+
+
+def grouped(plain: str) -> str:
+    """`plain` with commas between thousands, a true minus sign and no computer's exponent."""
+    mantissa, _, exponent = plain.partition("e")
+    whole, point, rest = mantissa.partition(".")
+    text = f"{int(whole):,}" if whole not in ("-0", "") else whole
+    if exponent:
+        rest += f" × 10{str(int(exponent)).translate(_RAISED)}"
+    return f"{text}{point}{rest}".replace("-", "−")
+
+
+def label(unit: str) -> str:
+    """What is written after a number in `unit`."""
+    return LABELS.get(unit, unit)
+
+
+def reason(code: str) -> str:
+    """A verdict's reason code in words."""
+    return REASONS.get(code, code.replace("_", " "))
+
+
+def bound(claim: Claim) -> str:
+    """What the claim expects, in one line, with the interval that its tolerance opens."""
+    expect, unit = claim.expect, label(claim.unit)
+    if expect.between:
+        low, high = (grouped(format(number, "f")) for number in expect.between)
+        return f"between {low} and {high} {unit}".strip()
+    number = getattr(expect, expect.kind)
+    text = f"{BOUNDS[expect.kind]} {grouped(format(number, 'f'))} {unit}".strip()
+    least, most = claim.bounds()
+    if least is not None and most is not None:
+        low, high = (_trimmed(side, claim.unit, decimals(number) + 3) for side in (least, most))
+        text += f", that is {low} to {high}"
+    return f"{text} ({claim.tolerance.because})" if claim.tolerance else text
+
+
+def margin(value: float, claim: Claim) -> str:
+    """The signed distance to the nearest bound in the claim's unit, with the side in words."""
+    side = "inside" if value > 0 else "outside" if value < 0 else "on the bound"
+    if not value:
+        return side
+    text = grouped(printed(abs(value), claim.unit))
+    return f"{text} {label(claim.unit)}".strip() + f" {side}"
+
+
+def _trimmed(value: Fraction, unit: str, most: int) -> str:
+    text = printed(value, unit, most)
+    return grouped(text.rstrip("0").rstrip(".") if "." in text else text)
+
+
+def pairs(data: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Keys and values of free-form data as text, sorted by key."""
+    return tuple((str(key).replace("_", " "), plain_text(data[key])) for key in sorted(data))
+
+
+def plain_text(value: Any) -> str:
+    """A free-form value as text that does not depend on the order of keys."""
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "none"}[value]
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}: {plain_text(value[key])}" for key in sorted(value))
+    if isinstance(value, (list, tuple)):
+        return ", ".join(plain_text(item) for item in value)
+    if isinstance(value, int):
+        return f"{value:,}" if abs(value) >= 100_000 else str(value)
+    if isinstance(value, (float, Fraction)):
+        return grouped(f"{float(value):.6g}")
+    return re.sub(r"\s+", " ", str(value))

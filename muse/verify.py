@@ -1,0 +1,147 @@
+"""The story, in the order it happens: claim, probe, measurement, verdict, record.
+
+A claim is read from the ledger, its probe measures, `judge` compares the measurement with the bound,
+and the verdict is appended to the run as a record with its provenance. Reports are rendered from records.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from difflib import get_close_matches
+from pathlib import Path
+
+from muse import machine, probes
+from muse.claims.claim import Claim, Ledger, Status
+from muse.claims.ledger import load_ledger
+from muse.claims.measurement import Measurement
+from muse.claims.verdict import Verdict, judge
+from muse.config import Settings
+from muse.errors import ClaimInconclusive, ClaimRefuted, Unmeasured, UsageError, VerdictChanged
+from muse.models import PRESETS
+from muse.probes.bench import Bench, Rounds, plain_rounds
+from muse.store import files
+from muse.store.provenance import provenance, source_fingerprint
+from muse.store.record import Record
+
+NOT_HERE = ("no_gpu", "no_probe", "timed_under_xdist")
+"""Reasons that say this machine or this way of running was never going to measure the claim."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run on one machine: a folder with its records and shared readings."""
+
+    settings: Settings
+    folder: Path
+
+    @classmethod
+    def start(cls, settings: Settings) -> Run:
+        """A new run in a folder of its own."""
+        return cls(settings, files.new_run(settings.path("runs"), machine.slug(), provenance(settings)["commit"]))
+
+    @property
+    def records(self) -> Path:
+        """Where the records are appended."""
+        return self.folder / files.RECORDS
+
+
+def open_ledger(settings: Settings) -> Ledger:
+    """Every claim. Raises LedgerError with all faults of all files."""
+    folder = settings.path("claims")
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: no such folder; run inside the project, or set MUSE_CLAIMS to the claims' folder")
+    return load_ledger(folder, probes.PROBES)
+
+
+def select(ledger: Ledger, text: str | None) -> tuple[Claim, ...]:
+    """The claims whose address contains `text`; all without one. Raises UsageError when there is none."""
+    found = tuple(claim for claim in ledger.claims if text is None or text in claim.id)
+    if not found:
+        near = get_close_matches(str(text), [claim.id for claim in ledger.claims], n=3, cutoff=0.4)
+        raise UsageError(f"no claim's address contains {text!r}" + (f"; near are {', '.join(near)}" if near else ""))
+    return found
+
+
+def verify(claim: Claim, run: Run, rounds: Rounds = plain_rounds, *, xdist: bool = False) -> Record:
+    """Measure and judge one claim, and append the record to the run."""
+    measurement: Measurement | None = None
+    try:
+        possible(claim, xdist=xdist)
+        measurement = probes.measure(claim, Bench(run.settings, run.folder / "readings", rounds))
+        verdict = judge(claim, measurement)
+    except Unmeasured as error:
+        verdict = Verdict(Status.UNMEASURED, error.reason, error.detail)
+    record = Record(
+        id=uuid.uuid4().hex[:12],
+        run=run.folder.name,
+        time=datetime.now(UTC).isoformat(timespec="seconds"),
+        claim=claim,
+        verdict=verdict,
+        measurement=measurement,
+        fingerprint=fingerprint(claim),
+        provenance=provenance(run.settings),
+    )
+    files.append(run.records, record)
+    return record
+
+
+def possible(claim: Claim, *, xdist: bool = False) -> None:
+    """Raise Unmeasured when this machine, or this way of running, cannot measure the claim."""
+    if claim.probe is None:
+        raise Unmeasured("no_probe", claim.cause or "nothing can decide it")
+    if "gpu" in claim.needs and not machine.gpus():
+        raise Unmeasured("no_gpu", "no NVIDIA GPU is visible to its driver")
+    if probes.PROBES[claim.probe].timed and xdist:
+        raise Unmeasured("timed_under_xdist", "a timing needs its GPU to itself; run it without -n")
+
+
+def enforce(record: Record) -> None:
+    """Raise what a test runner must see: anything but a confirmed claim, or one recorded as unmeasured."""
+    claim, verdict = record.claim, record.verdict
+    match verdict.status:
+        case Status.REFUTED:
+            raise ClaimRefuted(told(record))
+        case Status.INCONCLUSIVE:
+            raise ClaimInconclusive(told(record))
+        case Status.CONFIRMED if claim.recorded is Status.UNMEASURED:
+            raise VerdictChanged(f"{told(record)}; it is recorded as unmeasured")
+
+
+def told(record: Record) -> str:
+    """The verdict in one line."""
+    value = "" if record.measurement is None else f" {float(record.measurement.value):g} (base unit)"
+    return f"{record.claim.id}: {record.verdict.status}, {record.verdict.reason}{value}: {record.claim.says}"
+
+
+def changed(record: Record) -> bool:
+    """Whether the verdict differs from the recorded one; unmeasured differs from nothing."""
+    return record.verdict.status not in (Status.UNMEASURED, record.claim.recorded)
+
+
+def exit_code(records: Iterable[Record]) -> int:
+    """0 as recorded, 1 a verdict changed, 3 something this machine should have measured could not be."""
+    records = list(records)
+    if any(changed(record) for record in records):
+        return 1
+    failed = (r for r in records if r.verdict.status is Status.UNMEASURED and r.verdict.reason not in NOT_HERE)
+    return 3 if any(failed) else 0
+
+
+def fingerprint(claim: Claim) -> str:
+    """A hash of the claim's bound and of the source of its probe and its models."""
+    named = [claim.given.get("model"), claim.given.get("against"), *claim.given.get("sequence", [])]
+    modules = {PRESETS[name] for name in named if name in PRESETS}
+    if claim.probe:
+        modules.add(probes.PROBES[claim.probe].module)
+    text = f"{claim.fingerprint()} {source_fingerprint(tuple(sorted(modules)))}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def stale(record: Record, ledger: Ledger) -> bool:
+    """Whether the claim, its probe or its models have changed since, or the claim is gone."""
+    current = {claim.id: claim for claim in ledger.claims}.get(record.claim.id)
+    return current is None or fingerprint(current) != record.fingerprint
