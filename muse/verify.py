@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from difflib import get_close_matches
+from fractions import Fraction
 from pathlib import Path
 
 from muse import machine, probes
@@ -26,6 +27,7 @@ from muse.probes.bench import Bench, Rounds, plain_rounds
 from muse.store import files
 from muse.store.provenance import provenance, source_fingerprint
 from muse.store.record import Record
+from muse.units import printed
 
 NOT_HERE = ("no_gpu", "no_probe", "timed_under_xdist")
 """Reasons that say this machine or this way of running was never going to measure the claim."""
@@ -113,8 +115,9 @@ def enforce(record: Record) -> None:
 
 def told(record: Record) -> str:
     """The verdict in one line."""
-    value = "" if record.measurement is None else f" {float(record.measurement.value):g} (base unit)"
-    return f"{record.claim.id}: {record.verdict.status}, {record.verdict.reason}{value}: {record.claim.says}"
+    claim, taken = record.claim, record.measurement
+    value = "" if taken is None else f", {printed(Fraction(taken.value), claim.unit)} {claim.unit}"
+    return f"{claim.id}: {record.verdict.status}, {record.verdict.reason}{value}: {claim.says}"
 
 
 def changed(record: Record) -> bool:

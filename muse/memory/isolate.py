@@ -6,8 +6,9 @@ import multiprocessing
 import os
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
@@ -22,41 +23,74 @@ class _Crash:
 
 
 def isolate(function: Callable[..., T], *args: Any, environment: dict[str, str], timeout: float) -> T:
-    """What `function(*args)` returns in a spawned process under `environment`.
+    """What `function(*args)` returns in a spawned process under `environment`; raises as `worker` does."""
+    with worker(partial, function, *args, environment=environment, timeout=timeout) as call:
+        return call()
 
-    Raises Unmeasured with reason out_of_memory, driver_error, worker_killed or timeout: a failure of the
-    process is data, never the end of the run. Any MuseError of the function is raised as it is.
+
+@contextmanager
+def worker(
+    make: Callable[..., Callable[[], T]], *args: Any, environment: dict[str, str], timeout: float
+) -> Iterator[Callable[[], T]]:
+    """A spawned process under `environment` that holds `make(*args)`; yields a function that calls it there.
+
+    A failure of the process is data, never the end of the run: making or calling raises Unmeasured with reason
+    out_of_memory, driver_error, worker_killed or timeout. Any other MuseError is raised as it is.
     """
     context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe(duplex=False)
-    child = context.Process(target=_child, args=(theirs, environment, function, args), daemon=True)
+    ours, theirs = context.Pipe()
+    child = context.Process(target=_serve, args=(theirs, environment, make, args), daemon=True)
     child.start()
     theirs.close()
-    try:
+
+    def answer() -> Any:
         if not ours.poll(timeout):
             raise Unmeasured("timeout", f"no result after {timeout:.0f} s")
-        result = ours.recv()
-    except EOFError:
-        child.join()
-        raise Unmeasured("worker_killed", f"the measuring process ended with exit code {child.exitcode}") from None
+        try:
+            result = ours.recv()
+        except (EOFError, ConnectionResetError):
+            child.join()
+            detail = f"the measuring process ended with exit code {child.exitcode}"
+            raise Unmeasured("worker_killed", detail) from None
+        if isinstance(result, MuseError):
+            raise result
+        if isinstance(result, _Crash):
+            raise RuntimeError(f"the measuring process failed:\n{result.traceback}")  # noqa: TRY004  # not a type
+        return result
+
+    def call() -> T:
+        with suppress(BrokenPipeError):
+            ours.send(None)
+        value: T = answer()
+        return value
+
+    try:
+        answer()
+        yield call
     finally:
         child.kill()
         child.join()
         ours.close()
-    if isinstance(result, MuseError):
-        raise result
-    if isinstance(result, _Crash):
-        raise RuntimeError(f"the measuring process failed:\n{result.traceback}")  # noqa: TRY004  # the child's failure, not a type
-    value: T = result
-    return value
 
 
-def _child(pipe: Connection, environment: dict[str, str], function: Callable[..., Any], args: tuple[Any, ...]) -> None:
+def _serve(pipe: Connection, environment: dict[str, str], make: Callable[..., Any], args: tuple[Any, ...]) -> None:
+    """Make, say so, then call once for every message."""
     os.environ.update(environment)
+    made: list[Callable[[], Any]] = []
+    pipe.send(_told(lambda: made.append(make(*args))))
+    while True:
+        try:
+            pipe.recv()
+        except EOFError:
+            return
+        pipe.send(_told(made[0]))
+
+
+def _told(function: Callable[[], Any]) -> Any:
     try:
-        pipe.send(attempt(function, *args))
+        return attempt(function)
     except Exception:  # noqa: BLE001  # a mistake of ours must reach the parent, whatever it is
-        pipe.send(_Crash(traceback.format_exc()))
+        return _Crash(traceback.format_exc())
 
 
 def attempt(function: Callable[..., Any], *args: Any) -> Any:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from statistics import median
 
 from muse.claims.claim import Claim, Scope
 from muse.claims.measurement import Measurement
 from muse.probes.bench import Bench
 from muse.probes.slope import slope
-from muse.probes.timing import gpu_to_itself, graphed, times
+from muse.probes.timing import times
 from muse.probes.workloads import attention_call
 
 BASELINE = 16
@@ -18,8 +19,6 @@ BASELINE = 16
 def measure(claim: Claim, bench: Bench) -> Measurement:
     """The slope of the time over the time at a handful of tokens."""
     given = claim.given
-    with gpu_to_itself() as device:
-        sizes = [BASELINE, *given["tokens"]]
-        calls = {n: graphed(attention_call(given, given["model"], n, device)) for n in sizes}
-        middle = {n: median(samples) for n, samples in times(calls, bench).items()}
+    calls = {str(n): partial(attention_call, given, given["model"], n) for n in (BASELINE, *given["tokens"])}
+    middle = {int(n): median(samples) for n, samples in times(calls, bench, replayed=True).items()}
     return slope(given["tokens"], [middle[n] for n in given["tokens"]], Scope.MEASURED, baseline=middle[BASELINE])

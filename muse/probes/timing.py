@@ -1,82 +1,102 @@
-"""Time GPU calls against each other: interleaved rounds, events on the device, the GPU to itself."""
+"""Time GPU calls against each other: interleaved rounds, events on the device, the GPU to itself.
+
+The calls live in a process of their own; a round is asked of it, so that a failure there fails one claim.
+"""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from statistics import median
-from typing import TypeVar
+from typing import Any
 
 import torch
 
 from muse import machine
 from muse.claims.claim import Scope
 from muse.claims.measurement import Measurement
-from muse.memory.isolate import cuda_failures
+from muse.memory.isolate import worker
 from muse.memory.peak import gpu
 from muse.probes.bench import Bench
-
-K = TypeVar("K", bound=Hashable)
 
 ROUNDS = 12
 """Rounds, each timing every call once in a fresh random order."""
 SHORTEST = 5e-3
 """Seconds that one sample lasts at least, so that launches and clocks average out."""
 
+Call = Callable[[], object]
+Prepared = Callable[[torch.device], Call]
+"""Makes a call on a device; it must pickle, to be made in the timing process."""
 
-@contextmanager
-def gpu_to_itself() -> Iterator[torch.device]:
-    """The GPU under an exclusive lease, without gradients and under the documents' autocast.
 
-    Raises Unmeasured when CUDA fails, such as for want of memory.
+def times(calls: Mapping[str, Prepared], bench: Bench, *, replayed: bool) -> dict[str, list[float]]:
+    """Seconds per call, one sample per call and round, under the documents' autocast and without gradients.
+
+    With `replayed`, each call is recorded once and replayed, so that its time is the GPU's and not that of
+    launching it. Raises Unmeasured when CUDA fails.
     """
-    half = torch.autocast("cuda", dtype=torch.float16)
-    with cuda_failures(), machine.lease(exclusive=True), torch.no_grad(), half:
-        try:
-            yield gpu()
-        finally:
-            torch.cuda.empty_cache()
+    samples: dict[str, list[float]] = {name: [] for name in calls}
+    settings = bench.settings
+    with (
+        machine.lease(exclusive=True),
+        worker(_rounds, calls, replayed, environment=settings.environment, timeout=settings.timeout) as one_round,
+    ):
+
+        def noted() -> None:
+            for name, seconds in one_round().items():
+                samples[name].append(seconds)
+
+        bench.rounds(noted, ROUNDS)
+    return samples
 
 
-def graphed(call: Callable[[], object]) -> Callable[[], None]:
-    """`call` recorded once and replayed, so that its time is the GPU's and not that of launching it.
+def _rounds(prepared: Mapping[str, Prepared], replayed: bool) -> Callable[[], dict[str, float]]:  # noqa: FBT001  # pickled
+    """In the timing process: make the calls, warm up, and give a function that times each once."""
+    device, shuffle = gpu(), random.Random(0)
 
-    A call that makes the GPU wait for the CPU cannot be recorded; CUDA says so.
-    """
+    def as_measured(function: Callable[[], Any]) -> Any:
+        with torch.no_grad(), torch.autocast("cuda", dtype=torch.float16):
+            return function()
+
+    def make() -> dict[str, tuple[Call, int]]:
+        calls = {name: prepare(device) for name, prepare in prepared.items()}
+        if replayed:
+            calls = {name: _recorded(call) for name, call in calls.items()}
+        return {name: (call, _repeats(call)) for name, call in calls.items()}
+
+    calls = as_measured(make)
+
+    def one_round() -> dict[str, float]:
+        order = shuffle.sample(list(calls), k=len(calls))
+        return {name: _timed(*calls[name]) for name in order}
+
+    return partial(as_measured, one_round)
+
+
+def _recorded(call: Call) -> Call:
+    """`call` as a CUDA graph. A call that makes the GPU wait for the CPU cannot be recorded; CUDA says so."""
     for _ in range(3):
         call()
     torch.cuda.synchronize()
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         call()
-    replay: Callable[[], None] = graph.replay
+
+    def replay(inputs: Call = call) -> None:
+        graph.replay()  # reads the memory of the call's inputs, which `inputs` keeps alive
+
     return replay
 
 
-def times(calls: Mapping[K, Callable[[], object]], bench: Bench) -> dict[K, list[float]]:
-    """Seconds per call, one sample per call and round."""
-    samples: dict[K, list[float]] = {key: [] for key in calls}
-    order, shuffle = list(calls), random.Random(0)
-
-    def one_round() -> None:
-        shuffle.shuffle(order)
-        for key in order:
-            samples[key].append(_timed(calls[key], repeats[key]))
-
-    repeats = {key: _repeats(call) for key, call in calls.items()}
-    bench.rounds(one_round, ROUNDS)
-    return samples
-
-
-def _repeats(call: Callable[[], object]) -> int:
+def _repeats(call: Call) -> int:
     """How often to call for one sample; warms up on the way."""
     for _ in range(3):
         call()
     return max(1, round(SHORTEST / max(_timed(call, 3), 1e-7)))
 
 
-def _timed(call: Callable[[], object], repeats: int) -> float:
+def _timed(call: Call, repeats: int) -> float:
     begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
     begin.record()
     for _ in range(repeats):
