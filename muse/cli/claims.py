@@ -1,0 +1,103 @@
+"""Commands about the claims: list, show, schema, doctor."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from muse import machine
+from muse.claims.claim import Claim
+from muse.cli.printing import Json, Selection, print_json
+from muse.config import load_settings
+from muse.errors import Unmeasured, UsageError
+
+
+def list_(selection: Selection = None, as_json: Json = False) -> None:
+    """List the claims with their recorded verdicts."""
+    from muse.verify import open_ledger, select
+
+    claims = select(open_ledger(load_settings()), selection)
+    if as_json:
+        print_json([_listed(claim) for claim in claims])
+        return
+    for claim in claims:
+        typer.echo(f"{claim.recorded:<12}  {claim.id}")
+    typer.echo(f"{len(claims)} claims")
+
+
+def _listed(claim: Claim) -> dict[str, Any]:
+    return {
+        "id": claim.id,
+        "document": claim.document,
+        "says": claim.says,
+        "documented": None if claim.documented is None else float(claim.documented),
+        "unit": claim.unit,
+        "probe": claim.probe,
+        "protocol": claim.protocol,
+        "needs": list(claim.needs),
+        "recorded": str(claim.recorded),
+    }
+
+
+def show(id_: Annotated[str, typer.Argument(metavar="ID", help="A claim's address.")], as_json: Json = False) -> None:
+    """Show one claim and the newest committed evidence for it."""
+    from muse.store.files import read_all
+    from muse.verify import open_ledger, select, stale
+
+    settings = load_settings()
+    ledger = open_ledger(settings)
+    claim = next((c for c in select(ledger, id_) if c.id == id_), None) or _only(select(ledger, id_), id_)
+    records = [r for r in read_all(settings.path("results")) if r.claim.id == claim.id]
+    newest = max(records, key=lambda r: r.time, default=None)
+    facts = claim.model_dump(mode="json", exclude_defaults=True) | {"needs": list(claim.needs)}
+    if newest:
+        facts["evidence"] = json.loads(newest.to_json()) | {"stale": stale(newest, ledger)}
+        facts["evidence"].pop("claim")
+    if as_json:
+        print_json(facts)
+        return
+    for key, value in facts.items():
+        typer.echo(f"{key:>10}  {value if not isinstance(value, dict) else json.dumps(value, ensure_ascii=False)}")
+
+
+def _only(claims: tuple[Claim, ...], text: str) -> Claim:
+    if len(claims) > 1:
+        raise UsageError(f"{text!r} is part of {len(claims)} addresses, such as {claims[0].id}; give a whole one")
+    return claims[0]
+
+
+def doctor(as_json: Json = False) -> None:
+    """Say what this machine can decide, and why not the rest."""
+    from muse.store.provenance import provenance
+    from muse.verify import NOT_HERE, open_ledger, possible
+
+    settings = load_settings()
+    claims = open_ledger(settings).claims
+    reasons: dict[str, int] = {}
+    for claim in claims:
+        try:
+            possible(claim)
+        except Unmeasured as error:
+            reasons[error.reason] = reasons.get(error.reason, 0) + 1
+    facts = {
+        **provenance(settings),
+        "gpus": [gpu.name for gpu in machine.gpus()],
+        "claims": len(claims),
+        "decidable": len(claims) - sum(reasons.values()),
+        "undecidable": {reason: reasons[reason] for reason in NOT_HERE if reason in reasons},
+    }
+    if as_json:
+        print_json(facts)
+        return
+    for key, value in facts.items():
+        typer.echo(f"{key:>12}  {json.dumps(value, ensure_ascii=False)}")
+
+
+def schema() -> None:
+    """Print the JSON Schema of a claim file, for editors."""
+    from muse.claims.ledger import json_schema
+    from muse.probes import PROBES
+
+    print_json(json_schema(PROBES))
