@@ -24,6 +24,7 @@ from muse.store.record import Record
 from muse.verify import Run, enforce, open_ledger, verify
 
 RUN = pytest.StashKey[Run]()
+MALFORMED = pytest.StashKey[bool]()
 RAISED = {Status.REFUTED: ClaimRefuted, Status.INCONCLUSIVE: ClaimInconclusive}
 
 
@@ -46,7 +47,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     try:
         claims = open_ledger(load_settings(metafunc.config.rootpath)).claims
     except (LedgerError, UsageError) as error:
-        raise pytest.UsageError(str(error)) from None
+        metafunc.config.stash[MALFORMED] = True
+        raise pytest.Collector.CollectError(str(error)) from None
     metafunc.parametrize("claim", [pytest.param(claim, id=claim.id, marks=_marks(claim)) for claim in claims])
 
 
@@ -119,8 +121,24 @@ def pytest_configure_node(node: Any) -> None:
     node.workerinput["muse_run"] = str(stash[RUN].folder)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: Any) -> None:
+    """Hear from a worker that the ledger is malformed."""
+    if getattr(node, "workeroutput", {}).get("muse_malformed"):
+        node.config.stash[MALFORMED] = True
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """End with exit code 4 where the ledger is malformed: that is a fault of the claims, not a failed test."""
+    if MALFORMED in session.config.stash:
+        session.exitstatus = pytest.ExitCode.USAGE_ERROR
+        getattr(session.config, "workeroutput", {})["muse_malformed"] = True
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Leave no empty run behind."""
+    """Leave no empty run behind; a worker leaves it to the controller, for others may still write there."""
+    if hasattr(config, "workerinput"):
+        return
     if (run := config.stash.get(RUN, None)) and run.folder.is_dir() and not any(run.folder.iterdir()):
         run.folder.rmdir()
 

@@ -63,7 +63,8 @@ def select(ledger: Ledger, text: str | None) -> tuple[Claim, ...]:
     """The claims whose address contains `text`; all without one. Raises UsageError when there is none."""
     found = tuple(claim for claim in ledger.claims if text is None or text in claim.id)
     if not found:
-        near = get_close_matches(str(text), [claim.id for claim in ledger.claims], n=3, cutoff=0.4)
+        parts = {part for claim in ledger.claims for part in (claim.id, claim.id.split("[")[0], claim.name)}
+        near = get_close_matches(str(text), sorted(parts), n=3)
         raise UsageError(f"no claim's address contains {text!r}" + (f"; near are {', '.join(near)}" if near else ""))
     return found
 

@@ -12,7 +12,7 @@ from muse.memory import peak
 from muse.memory.isolate import isolate
 from muse.probes.bench import Bench
 from muse.probes.comparison import Bytes, compared
-from muse.probes.workloads import workload
+from muse.probes.workloads import question, workload
 
 
 def measure(claim: Claim, bench: Bench) -> Measurement:
@@ -31,7 +31,7 @@ def _sound(claim: Claim, bench: Bench, model: str) -> Bytes:
     def answer() -> dict[str, Any]:
         return asdict(_isolated(bench, peak.sound, what, cap))
 
-    found = bench.reading({"sound": repr(what), "cap": cap}, answer)
+    found = bench.reading({"sound": question(what, model), "cap": cap}, answer)
     activation = found["by_kind"]["activations"]
     return _named(what.batch * what.tokens * what.vocabulary * 2, found, activation)
 
@@ -44,7 +44,8 @@ def _documented(claim: Claim, bench: Bench, model: str) -> Bytes:
     def answer() -> list[dict[str, Any]]:
         return [asdict(row) for row in _isolated(bench, peak.documented, what)]
 
-    found = bench.reading({"documented": repr(what)}, answer)[sequence.index(model)]
+    asked = [question(one, name) for one, name in zip(what, sequence, strict=True)]
+    found = bench.reading({"documented": asked}, answer)[sequence.index(model)]
     one = what[0]
     return _named(one.batch * one.tokens * one.vocabulary * 2, found, found["peak"] - found["model"])
 

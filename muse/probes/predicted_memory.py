@@ -7,7 +7,7 @@ from muse.claims.measurement import Measurement
 from muse.memory.predict import predict, workspace_bytes
 from muse.probes.bench import Bench
 from muse.probes.comparison import Bytes, compared
-from muse.probes.workloads import workload
+from muse.probes.workloads import question, workload
 
 
 def measure(claim: Claim, bench: Bench) -> Measurement:
@@ -24,7 +24,7 @@ def _read(claim: Claim, bench: Bench, model: str) -> Bytes:
         footprint = predict(what, workspace)
         return {"model": footprint.model_bytes, "peak": footprint.total_bytes}
 
-    found = bench.reading({"predicted": repr(what), "workspace": workspace}, answer)
+    found = bench.reading({"predicted": question(what, model), "workspace": workspace}, answer)
     first = claim.protocol == "sound" or claim.given["sequence"].index(model) == 0
     loaded = found["model"] + (0 if first else workspace)
     activation = found["peak"] - (found["model"] + workspace if claim.protocol == "sound" else loaded)

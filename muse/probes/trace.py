@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -63,13 +63,19 @@ def measure(claim: Claim, bench: Bench) -> Measurement:
 
 @contextmanager
 def _checkpoints() -> Iterator[list[object]]:
-    """The functions that the pass hands to torch.utils.checkpoint."""
+    """The functions that the pass hands to torch.utils.checkpoint, under whatever name it imported `checkpoint`."""
     seen: list[object] = []
-    real = torch.utils.checkpoint.checkpoint
 
-    def noted(function: Any, *args: Any, **kwargs: Any) -> Any:
-        seen.append(function)
-        return real(function, *args, **kwargs)
+    def noting(real: Callable[..., Any]) -> Callable[..., Any]:
+        def noted(function: Any, *args: Any, **kwargs: Any) -> Any:
+            seen.append(function)
+            return real(function, *args, **kwargs)
 
-    with patch.object(torch.utils.checkpoint, "checkpoint", noted):
+        return noted
+
+    module, generator = torch.utils.checkpoint, "_checkpoint_without_reentrant_generator"
+    with (
+        patch.object(module.CheckpointFunction, "apply", noting(module.CheckpointFunction.apply)),
+        patch.object(module, generator, noting(getattr(module, generator))),
+    ):
         yield seen

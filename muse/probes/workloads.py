@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import partial
 from importlib import import_module
 from typing import Any, cast
@@ -38,6 +38,11 @@ def workload(given: Mapping[str, Any], model: str | None = None) -> Workload:
         dtype=given.get("dtype", "float16"),
         train=given.get("train", False),
     )
+
+
+def question(what: Workload, model: str) -> dict[str, Any]:
+    """The workload of `model` in words that every process says alike; a function's `repr` tells its address."""
+    return {"model": model, **{f.name: getattr(what, f.name) for f in fields(what) if f.name != "build"}}
 
 
 def attention(model: str, given: Mapping[str, Any]) -> nn.Module:

@@ -28,6 +28,8 @@ REASONS = {
     "timeout": "the measuring process ran out of time",
     "driver_error": "the GPU driver reported an error",
     "timed_under_xdist": "not timed beside parallel test workers",
+    "no_cuda": "this PyTorch cannot use the GPU",
+    "baseline_dominates": "the part that grows is too small for a slope",
     "cap_does_not_bite": "the memory cap does not hold",
 }
 """Reason codes in words; a code that is missing here is shown with spaces for underscores."""

@@ -124,11 +124,6 @@ class View:
     rows: int
     guide: tuple[tuple[str, str], ...]
 
-    @property
-    def summary(self) -> tuple[Tally, ...]:
-        """One tally per document."""
-        return tuple(document.tally for document in self.documents)
-
 
 def build(records: Sequence[Record], stale: Callable[[Record], bool], titles: Mapping[str, str]) -> View:
     """The report of `records`.

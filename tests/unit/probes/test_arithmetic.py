@@ -65,9 +65,7 @@ def test_the_interval_holds_every_result_that_the_operands_allow(result):
     """A grid of operands inside their intervals never leaves the interval of the result."""
     found = result("change", "5.75", "5.74")
     grid = [Fraction(n, 10000) for n in range(-50, 51, 10)]
-    every = [
-        (Fraction(575, 100) + a - Fraction(574, 100) - b) / (Fraction(574, 100) + b) for a in grid for b in grid
-    ]
+    every = [(Fraction(575, 100) + a - Fraction(574, 100) - b) / (Fraction(574, 100) + b) for a in grid for b in grid]
     assert (found.low, found.high) == (min(every), max(every))
 
 

@@ -1,0 +1,188 @@
+"""Predicted bytes, by the sound procedure and by the documents' own."""
+
+import json
+
+import pytest
+import torch
+
+from muse.claims.claim import Scope
+from muse.errors import Unmeasured
+from muse.memory.predict import Footprint
+from muse.models import phase7, phase8
+from muse.nn.lowrank import SIZES, Shape
+from muse.probes import predicted_memory
+from muse.probes.bench import Bench
+
+SHAPE = Shape(d_model=256, layers=2, heads=2, vocabulary=10000)
+"""Wide enough for whole blocks of 512 bytes; with so many words that the logits make the peak."""
+WORKSPACE = 8_519_680
+"""8.125 MiB, from the settings' :4096:2:16:8."""
+MODELS = {"phase7_maximum": 1_000_000, "phase8_maximum": 1_002_048, "phase7_large": 500_000}
+PEAK = 3_000_000
+
+
+@pytest.fixture
+def faked(monkeypatch):
+    """Predictions of known bytes: every model peaks `PEAK` above itself, workspace included."""
+    asked = []
+
+    def predict(what, workspace):
+        name = what.build.args[0]
+        asked.append((name, what.tokens, what.dtype, what.train, workspace))
+        return Footprint({"parameters": MODELS[name], "activations": PEAK, "workspace": workspace}, MODELS[name])
+
+    monkeypatch.setattr(predicted_memory, "predict", predict)
+    return asked
+
+
+@pytest.fixture
+def read(ask):
+    """One quantity of a preset, by a protocol."""
+
+    def of(quantity, model="phase8_maximum", **given):
+        return ask("predicted_memory", quantity, "B", model=model, **given).value
+
+    return of
+
+
+@pytest.fixture
+def documented(read):
+    """The same by the documents' procedure, over three models in one process."""
+    return lambda quantity, model, **given: read(quantity, model, protocol="documented", sequence=list(MODELS), **given)
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Both phases' standard presets, small."""
+    monkeypatch.setitem(phase7.PRESETS, "phase7_standard", phase7.Config(SHAPE))
+    monkeypatch.setitem(phase8.PRESETS, "phase8_standard", phase8.Config(SHAPE))
+
+
+@pytest.mark.usefixtures("faked")
+def test_soundly_the_workspace_belongs_to_nobody(read):
+    """The model is its parameters, the activation the peak without parameters and workspace."""
+    found = [read(quantity) for quantity in ("model", "peak", "activation", "workspace")]
+    assert found == [1_002_048, 1_002_048 + PEAK + WORKSPACE, PEAK, WORKSPACE]
+
+
+@pytest.mark.usefixtures("faked")
+def test_by_the_document_the_first_model_is_not_charged_with_the_workspace(documented):
+    """It is loaded before there is one, and so the workspace counts as its activation."""
+    found = [documented(quantity, "phase7_maximum") for quantity in ("model", "peak", "activation")]
+    assert found == [1_000_000, 1_000_000 + PEAK + WORKSPACE, PEAK + WORKSPACE]
+
+
+@pytest.mark.parametrize("model", ["phase8_maximum", "phase7_large"])
+@pytest.mark.usefixtures("faked")
+def test_by_the_document_every_later_model_is_charged_with_the_workspace(documented, model):
+    """What the first one left behind is counted as the model's weight, and no longer as activation."""
+    found = [documented(quantity, model) for quantity in ("model", "peak", "activation")]
+    assert found == [MODELS[model] + WORKSPACE, MODELS[model] + PEAK + WORKSPACE, PEAK]
+
+
+@pytest.mark.usefixtures("faked")
+def test_the_procedures_differ_by_the_workspace_between_first_and_second(read, documented):
+    """The documents' +0.01 GB of model memory is the workspace and nothing else."""
+    pair = {"model": "phase8_maximum", "against": "phase7_maximum"}
+    assert documented("model_difference", **pair) - read("model_difference", **pair) == WORKSPACE
+    assert documented("activation_difference", **pair) - read("activation_difference", **pair) == -WORKSPACE
+
+
+@pytest.mark.usefixtures("faked")
+def test_a_change_is_relative_to_the_other_model(read):
+    """2,048 bytes of a million."""
+    assert read("model_change", against="phase7_maximum") * 1_000_000 == 2048
+
+
+@pytest.mark.usefixtures("faked")
+def test_the_share_of_the_logits_is_of_the_activation(read):
+    """512 tokens of 50,257 half-precision logits."""
+    assert read("logits_share") * PEAK == 512 * 50257 * 2
+
+
+def test_the_claims_words_reach_the_prediction(read, faked):
+    """Tokens, precision and training are the claim's; the workspace is the settings'."""
+    read("peak", tokens=64, dtype="bfloat16", train=True)
+    assert faked == [("phase8_maximum", 64, "bfloat16", True, WORKSPACE)]
+
+
+def test_a_model_is_predicted_once_per_run(read, documented, faked):
+    """Every claim and both procedures share the reading."""
+    for quantity in ("model", "peak"):
+        read(quantity)
+        documented(quantity, "phase8_maximum")
+    assert len(faked) == 1
+
+
+@pytest.mark.parametrize("given", [{"tokens": 64}, {"batch": 2}, {"dtype": "float32"}, {"train": True}])
+def test_another_workload_is_another_reading(read, faked, given):
+    """A claim is never answered with the bytes of another question."""
+    read("peak")
+    read("peak", **given)
+    assert len(faked) == 2
+
+
+@pytest.mark.usefixtures("faked")
+def test_workers_find_each_others_readings(read, bench):
+    """The question is the same text in every process: no address of an object is in it."""
+    read("peak")
+    [file] = bench.readings.glob("*.json")
+    assert "0x" not in file.read_text()
+    assert json.loads(file.read_text())["question"]["predicted"]["model"] == "phase8_maximum"
+
+
+def test_a_prediction_that_cannot_be_made_is_unmeasured_for_every_claim(read, monkeypatch):
+    """The reason comes through."""
+
+    def predict(*args):
+        raise Unmeasured("timeout", "too slow")
+
+    monkeypatch.setattr(predicted_memory, "predict", predict)
+    with pytest.raises(Unmeasured, match="too slow"):
+        read("peak")
+
+
+def test_the_evidence_is_predicted_and_keeps_its_bytes(ask):
+    """The real prediction of the smallest model, whose parts a reader can add up."""
+    found = ask("predicted_memory", "peak", "B", model="phase8_standard")
+    parts = found.how["bytes"]
+    assert found.scope is Scope.PREDICTED
+    assert parts["model"] + parts["activation"] + parts["workspace"] == parts["peak"] == found.value
+    assert parts["logits"] == 512 * 50257 * 2
+
+
+@pytest.mark.usefixtures("small")
+def test_a_leaked_tensor_raises_the_peak_by_its_size(a_claim, settings, tmp_path, monkeypatch):
+    """A mebibyte that each block keeps is a mebibyte per block more activation, and no more model."""
+
+    def read(run, quantity):
+        claim = a_claim("predicted_memory", quantity, "B", given={"model": "phase8_standard"})
+        return predicted_memory.measure(claim, Bench(settings, tmp_path / run)).value
+
+    before = [read("before", quantity) for quantity in ("model", "activation")]
+    real = phase8.build
+    monkeypatch.setattr(phase8, "build", lambda name: leaking(real(name)))
+    after = [read("after", quantity) for quantity in ("model", "activation")]
+    assert [b - a for a, b in zip(before, after, strict=True)] == [0, SHAPE.layers * 2**20]
+
+
+def leaking(model):
+    """Make every block keep a mebibyte of its own from each pass."""
+
+    def keep(block, args, out):
+        block.kept = torch.empty(2**20, dtype=torch.uint8, device=out.device)
+
+    for block in model.blocks:
+        block.register_forward_hook(keep)
+    return model
+
+
+@pytest.mark.usefixtures("small")
+def test_phase8_holds_its_curvatures_more(read):
+    """One block of the allocator per layer."""
+    assert read("model_difference", "phase8_standard", against="phase7_standard") == SHAPE.layers * 512
+
+
+def test_the_sizes_are_those_of_the_documents():
+    """The readings above are of the networks in the tables."""
+    assert [(s.d_model, s.layers) for s in SIZES.values()] == [(4096, 32), (3072, 48), (2048, 64), (2048, 48)]

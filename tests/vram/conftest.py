@@ -1,0 +1,112 @@
+"""Measurements for tests on a GPU, each in a process of its own."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from muse import machine
+from muse.config import Settings, load_settings
+from muse.memory import peak
+from muse.memory.isolate import isolate
+from muse.memory.peak import Peak
+from muse.memory.predict import Footprint, predict, workspace_bytes
+from muse.probes.workloads import workload
+
+SUBJECTS = '''
+"""Functions and networks that a spawned process can import."""
+
+import torch
+from torch import nn
+
+from muse.memory.budget import impose
+
+
+class Keeper(nn.Module):
+    """One map, and bytes that stay behind from the first pass."""
+
+    def __init__(self, size):
+        super().__init__()
+        self.map = nn.Linear(512, 512)
+        self.size, self.kept = size, None
+
+    def forward(self, ids):
+        if self.size and self.kept is None:
+            self.kept = torch.empty(self.size, dtype=torch.uint8, device=ids.device)
+        x = torch.zeros(*ids.shape, 512, device=ids.device, dtype=self.map.weight.dtype)
+        return self.map(x)
+
+
+def allocated_under(cap, size):
+    impose(cap)
+    kept = torch.empty(size, dtype=torch.uint8, device="cuda")
+    return torch.cuda.memory_allocated(), kept.numel()
+
+
+def impose_without_teeth(cap):
+    torch.cuda.set_per_process_memory_fraction = lambda *args: None
+    impose(cap)
+'''
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Before any fixture measures: without a GPU skip with the reason, or fail where one is required."""
+    if machine.gpus():
+        return
+    reason = "no_gpu: no NVIDIA GPU is visible to its driver"
+    if item.config.getoption("--require-gpu"):
+        pytest.fail(f"--require-gpu: {reason}", pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def settings() -> Settings:
+    """The project's own settings."""
+    return load_settings(Path(__file__).parents[2])
+
+
+@pytest.fixture(scope="session")
+def alone(settings) -> Callable[..., Any]:
+    """Runs a function that a spawned process can import, in one."""
+
+    def run(function: Callable[..., Any], *args: Any) -> Any:
+        with machine.lease(exclusive=False):
+            return isolate(function, *args, environment=settings.environment, timeout=settings.timeout)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def measured(alone) -> Callable[..., Peak]:
+    """A preset measured by the sound procedure, once for all tests that ask."""
+
+    @cache
+    def of(model: str, cap: int | None = None, **given: Any) -> Peak:
+        return alone(peak.sound, workload({"model": model, **given}), cap)
+
+    return of
+
+
+@pytest.fixture(scope="session")
+def predicted(settings) -> Callable[..., Footprint]:
+    """The same, predicted."""
+    workspace = workspace_bytes(settings.cublas_workspace)
+    return cache(lambda model, **given: predict(workload({"model": model, **given}), workspace))
+
+
+@pytest.fixture(scope="session")
+def subjects(tmp_path_factory) -> ModuleType:
+    """`SUBJECTS` as a module: a spawned process inherits `sys.path`, and cannot import a test."""
+    folder = tmp_path_factory.mktemp("subjects")
+    (folder / "vram_subjects.py").write_text(SUBJECTS)
+    sys.path.insert(0, str(folder))
+    yield import_module("vram_subjects")
+    sys.path.remove(str(folder))
