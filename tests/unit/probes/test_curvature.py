@@ -52,6 +52,11 @@ def test_in_the_linear_mode_both_errors_are_the_same(at, c):
     assert at("exact_error", c) == pytest.approx(at("tangent_error", c))
 
 
+def test_in_the_exact_mode_the_tangent_error_is_still_the_linear_part_s(at):
+    """It says how good the approximation would be, whatever mode is on."""
+    assert at("tangent_error", 1.5) > 0.1 > at("exact_error", 1.5)
+
+
 def test_the_error_of_the_linear_part_does_not_vanish_with_the_curvature(at):
     """Another kernel than softmax stays another kernel in flat space."""
     assert min(at("tangent_error", c) for c in (1e-4, 1e-2)) > 0.1

@@ -1,0 +1,55 @@
+"""The committed evidence and the reports rendered from it."""
+
+from pathlib import Path
+
+import pytest
+
+from muse.config import load_settings
+from muse.memory.predict import predict, workspace_bytes
+from muse.probes.workloads import workload
+from muse.reporting.render import SKINS, render
+from muse.reporting.view import build
+from muse.store.files import read_all
+from muse.verify import changed, open_ledger, stale
+
+SETTINGS = load_settings(Path(__file__).parents[2])
+
+
+@pytest.fixture(scope="module")
+def ledger():
+    """The real claims."""
+    return open_ledger(SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def records():
+    """All committed records."""
+    return read_all(SETTINGS.path("results"))
+
+
+@pytest.mark.parametrize("skin", SKINS)
+def test_the_committed_report_is_what_the_committed_records_give(ledger, records, skin):
+    """Byte for byte; after a change that marks evidence stale, `make report` renders it again."""
+    titles = {document.name: document.title for document in ledger.documents.values()}
+    view = build(records, lambda record: stale(record, ledger), titles)
+    committed = (SETTINGS.path("reports") / f"report.{skin}").read_bytes().decode()
+    assert render(view, skin, SETTINGS.path("reports") / "templates") == committed
+
+
+def test_every_claim_has_committed_evidence(ledger, records):
+    """Nothing in the ledger was left out of the last complete run."""
+    assert {claim.id for claim in ledger.claims} <= {record.claim.id for record in records}
+
+
+def test_the_committed_verdicts_are_the_recorded_ones(records):
+    """A record that contradicts the ledger it was taken with is not evidence for it."""
+    assert [record.claim.id for record in records if changed(record)] == []
+
+
+@pytest.mark.parametrize("model", ["phase7_maximum", "phase8_maximum"])
+def test_the_prediction_is_within_a_hundredth_of_the_committed_measurement(records, model):
+    """Three billion parameters, predicted here and measured on a GPU."""
+    address = f"phase7_vs_phase8/peak_vram_sound[maximum-{model.split('_')[0]}]"
+    [measured] = [r.measurement.value for r in records if r.claim.id == address and r.measurement]
+    found = predict(workload({"model": model}), workspace_bytes(SETTINGS.cublas_workspace)).total_bytes
+    assert found == pytest.approx(measured, rel=0.01)
