@@ -99,7 +99,9 @@ class Claim(Data):
     """`document/name` or `document/name[case]`: the address in tests, records and reports."""
     document: str
     section: str
-    """The heading under which the document states it."""
+    """The heading under which the document states it, in English."""
+    original: str | None = None
+    """The same heading in the document's own words."""
     says: str
     quote: str | None = None
     """The document's own words, in its own language."""
@@ -172,6 +174,8 @@ class Signature:
     """What it can measure, each with the dimension of its unit; `*` takes any."""
     given: type[Data]
     """The keys that a claim may give it."""
+    compares: frozenset[str] = frozenset()
+    """The quantities that need an `against` to compare with."""
     needs: tuple[str, ...] = ()
     """What the machine must have: `gpu`, or nothing."""
     timed: bool = False

@@ -55,7 +55,8 @@ class ClaimEntry(CaseEntry):
 class ClaimFile(Data):
     """One section of a document."""
 
-    section: str = Field(description="The heading in the document.")
+    section: str = Field(description="The heading in the document, in English.")
+    original: str | None = Field(None, description="The heading in the document's own words.")
     claims: dict[str, ClaimEntry] = Field(description="Claims by name; a name is unique in its document.")
 
 
@@ -134,11 +135,11 @@ class _Reader:
                 if claim_id in self.found:
                     _, other, at = self.found[claim_id]
                     self.fault(file, line, f"duplicate id {claim_id}, first stated at {other}:{at}")
-                elif claim := self.claim(claim_id, parsed.section, entry, row, file, line):
+                elif claim := self.claim(claim_id, parsed, entry, row, file, line):
                     self.found[claim_id] = claim, file, line
 
     def claim(  # noqa: PLR0913, PLR0917  # one row and where it stands
-        self, claim_id: str, section: str, entry: ClaimEntry, row: CaseEntry, file: Path, line: int
+        self, claim_id: str, parsed: ClaimFile, entry: ClaimEntry, row: CaseEntry, file: Path, line: int
     ) -> Claim | None:
         """The claim of one row, or None with its faults noted."""
         stated = {key: value for key in CaseEntry.model_fields if (value := getattr(entry, key)) is not None}
@@ -159,7 +160,8 @@ class _Reader:
                 **{key: value for key, value in stated.items() if key != "cases"},
                 "id": claim_id,
                 "document": document,
-                "section": section,
+                "section": parsed.section,
+                "original": parsed.original,
                 "beside": entry.beside and f"{document}/{entry.beside}",
                 "needs": signature.needs if signature else (),
             }
@@ -204,6 +206,8 @@ def _probe_faults(signature: Signature, stated: Mapping[str, Any], unit: str | N
         dimension = signature.quantities[quantity]
         allowed = ", ".join(u.name for u in UNITS.values() if u.dimension == dimension)
         faults.append(f"wrong unit {unit!r} for {quantity}, expected one of {allowed}")
+    if quantity in signature.compares and not stated["given"].get("against"):
+        faults.append(f"given: missing key 'against', expected what {quantity} compares with")
     try:
         signature.given.model_validate(stated["given"])
     except ValidationError as error:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from muse import machine
 from muse.errors import Unmeasured
@@ -55,7 +56,8 @@ def sound(workload: Workload, cap: int | None) -> Peak:
     loaded = torch.cuda.memory_allocated()
     ids, optimizer = workload.ids(device), workload.optimizer(model)
     with _autocast(workload):
-        workload.step(model, ids, optimizer)
+        with Attention() as attention:
+            workload.step(model, ids, optimizer)
         _clean()
         torch._C._cuda_clearCublasWorkspaces()
         torch.cuda.empty_cache()
@@ -72,7 +74,12 @@ def sound(workload: Workload, cap: int | None) -> Peak:
     kinds["activations"] = peak - sum(kinds.values()) - workspace
     kinds["workspace"] = workspace
     stats = torch.cuda.memory_stats()
-    how |= {"cap": cap, "ooms": stats["num_ooms"], "retries": stats["num_alloc_retries"]}
+    how |= {
+        "attention": attention.backends(),
+        "cap": cap,
+        "ooms": stats["num_ooms"],
+        "retries": stats["num_alloc_retries"],
+    }
     process = machine.process_bytes(machine.gpus()[0]) if machine.gpus() else None
     return Peak(parameters, loaded, peak, workspace, reserved, process, kinds, how)
 
@@ -115,7 +122,7 @@ def _documented_one(workload: Workload, device: torch.device, how: dict[str, Any
     loaded = torch.cuda.memory_allocated()
     parameters = _bytes(model.parameters())
     ids = workload.ids(device)
-    with _autocast(workload):
+    with _autocast(workload), Attention() as attention:
         workload.step(model, ids, workload.optimizer(model))
     torch.cuda.synchronize()
     return Peak(
@@ -125,8 +132,25 @@ def _documented_one(workload: Workload, device: torch.device, how: dict[str, Any
         workspace=loaded - parameters,
         reserved=torch.cuda.max_memory_reserved(),
         process=None,
-        how=how,
+        how={**how, "attention": attention.backends()},
     )
+
+
+class Attention(TorchDispatchMode):
+    """Notes which fused attention runs, so that no backend is taken for another."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.seen: set[str] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if "scaled_dot_product" in func.__name__:
+            self.seen.add(func.__name__.split(".")[0].strip("_"))
+        return func(*args, **(kwargs or {}))
+
+    def backends(self) -> list[str]:
+        """The fused operators that ran; plain matrix products where none did."""
+        return sorted(self.seen) or ["matrix products"]
 
 
 def gpu() -> torch.device:
@@ -141,7 +165,6 @@ def _prepare() -> tuple[torch.device, dict[str, Any]]:
     torch.backends.mha.set_fastpath_enabled(False)
     return gpu(), {
         "cublas_workspace": os.environ.get("CUBLAS_WORKSPACE_CONFIG"),
-        "attention": "scaled_dot_product_attention",
         "allocator": torch.cuda.get_allocator_backend(),
     }
 

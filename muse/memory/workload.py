@@ -56,6 +56,11 @@ class Workload:
         """Whether autocast is on: it means something for half-precision inference alone."""
         return self.autocast and not self.train and self.dtype != "float32"
 
+    @property
+    def logits_bytes(self) -> int:
+        """What the model puts out."""
+        return self.batch * self.tokens * self.vocabulary * DTYPES[self.dtype].itemsize
+
     def place(self, device: torch.device) -> nn.Module:
         """The model made on `device` in its dtype: no copy, no memory touched but its parameters'."""
         with making(device, self.dtype):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from muse.claims.claim import Claim, Data, Number, Signature
 from muse.claims.measurement import Measurement
@@ -34,6 +34,15 @@ class OfArithmetic(Data):
     operation: Literal["value", "sum", "difference", "change", "reduction", "distinct"]
     operands: Annotated[list[Number], Field(min_length=1)]
 
+    @model_validator(mode="after")
+    def _countable(self) -> OfArithmetic:
+        wanted = {"value": 1, "difference": 2, "change": 2, "reduction": 2}.get(self.operation)
+        if wanted and len(self.operands) != wanted:
+            raise ValueError(f"{self.operation} takes {wanted} operands, found {len(self.operands)}")
+        if self.operation in ("change", "reduction") and not self.operands[1]:
+            raise ValueError(f"{self.operation} is relative to its second operand, which is 0")
+        return self
+
 
 class OfModel(Data):
     """A preset, alone or against another one."""
@@ -58,16 +67,22 @@ class OfMemory(OfModel):
     dtype: Literal["float32", "float16", "bfloat16"] = "float16"
     train: bool = False
     sequence: tuple[Model, ...] = ()
-    """The models that the documented procedure measures in one process, in order."""
+    """The models that the documented procedure measures in one process, in order; by default those named."""
     budget: Size | None = None
     """A hard cap, in bytes."""
+
+    @model_validator(mode="after")
+    def _in_sequence(self) -> OfMemory:
+        for name in (self.model, self.against):
+            if self.sequence and name and name not in self.sequence:
+                raise ValueError(f"the sequence lacks {name}")
+        return self
 
 
 class OfAttention(Data):
     """One layer's attention alone, at one or several lengths."""
 
     model: Model
-    against: Model | None = None
     part: Literal["layer", "mixing"] = "layer"
     """The whole layer, or the mixing of tokens between its projections."""
     tokens: list[Size]
@@ -83,9 +98,17 @@ class OfScaling(OfAttention):
     tokens: Sizes
 
 
-class OfSpeed(OfModel):
-    """A whole forward pass, timed."""
+class OfSpeedup(OfAttention):
+    """One layer's attention against another's."""
 
+    against: Model
+
+
+class OfSpeed(Data):
+    """A whole forward pass against another model's, timed."""
+
+    model: Model
+    against: Model
     tokens: Size = 512
     batch: Size = 1
 
@@ -93,17 +116,13 @@ class OfSpeed(OfModel):
 class OfCurvature(Data):
     """Phase 8's attention at one curvature, in float64 on the CPU, on layer-normalised random inputs."""
 
-    curvature: Number
+    curvature: Annotated[Number, Field(gt=0)]
     causal: bool = False
 
 
 _MEMORY = {"model": "bytes", "peak": "bytes", "activation": "bytes", "workspace": "bytes"}
-_COMPARED = (
-    _MEMORY
-    | {f"{name}_difference": "bytes" for name in _MEMORY}
-    | {f"{name}_change": "ratio" for name in _MEMORY}
-    | {"logits_share": "ratio"}
-)
+_COMPARED = {f"{name}_difference": "bytes" for name in _MEMORY} | {f"{name}_change": "ratio" for name in _MEMORY}
+_OF_MEMORY = _MEMORY | {"logits_share": "ratio"} | _COMPARED
 
 PROBES: dict[str, Signature] = {
     "arithmetic": Signature("muse.probes.arithmetic", {"result": "*"}, OfArithmetic),
@@ -120,6 +139,7 @@ PROBES: dict[str, Signature] = {
             "layers": "count",
         },
         OfModel,
+        compares=frozenset({"total_difference", "total_change"}),
     ),
     "trace": Signature(
         "muse.probes.trace",
@@ -137,8 +157,8 @@ PROBES: dict[str, Signature] = {
         {"exact_share": "ratio", "tangent_error": "ratio", "exact_error": "ratio"},
         OfCurvature,
     ),
-    "predicted_memory": Signature("muse.probes.predicted_memory", _COMPARED, OfMemory),
-    "memory": Signature("muse.probes.memory", _COMPARED, OfMemory, needs=("gpu",)),
+    "predicted_memory": Signature("muse.probes.predicted_memory", _OF_MEMORY, OfMemory, compares=frozenset(_COMPARED)),
+    "memory": Signature("muse.probes.memory", _OF_MEMORY, OfMemory, compares=frozenset(_COMPARED), needs=("gpu",)),
     "attention_operations": Signature(
         "muse.probes.attention_operations", {"slope": "order", "mixing_share": "ratio"}, OfAttention
     ),
@@ -150,7 +170,7 @@ PROBES: dict[str, Signature] = {
         "muse.probes.attention_time", {"slope": "order"}, OfScaling, needs=("gpu",), timed=True
     ),
     "attention_speedup": Signature(
-        "muse.probes.attention_speedup", {"speedup": "ratio"}, OfAttention, needs=("gpu",), timed=True
+        "muse.probes.attention_speedup", {"speedup": "ratio"}, OfSpeedup, needs=("gpu",), timed=True
     ),
     "forward_speed": Signature(
         "muse.probes.forward_speed", {"cost_change": "ratio"}, OfSpeed, needs=("gpu",), timed=True

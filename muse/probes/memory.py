@@ -12,7 +12,7 @@ from muse.memory import peak
 from muse.memory.isolate import isolate
 from muse.probes.bench import Bench
 from muse.probes.comparison import Bytes, compared
-from muse.probes.workloads import question, workload
+from muse.probes.workloads import in_sequence, question, workload
 
 
 def measure(claim: Claim, bench: Bench) -> Measurement:
@@ -33,12 +33,12 @@ def _sound(claim: Claim, bench: Bench, model: str) -> Bytes:
 
     found = bench.reading({"sound": question(what, model), "cap": cap}, answer)
     activation = found["by_kind"]["activations"]
-    return _named(what.batch * what.tokens * what.vocabulary * 2, found, activation)
+    return _named(what.logits_bytes, found, activation)
 
 
 def _documented(claim: Claim, bench: Bench, model: str) -> Bytes:
     """One model of the documents' sequence. Activation is the peak less what was allocated once loaded."""
-    sequence = claim.given["sequence"]
+    sequence = in_sequence(claim.given)
     what = [workload(claim.given, name) for name in sequence]
 
     def answer() -> list[dict[str, Any]]:
@@ -46,13 +46,12 @@ def _documented(claim: Claim, bench: Bench, model: str) -> Bytes:
 
     asked = [question(one, name) for one, name in zip(what, sequence, strict=True)]
     found = bench.reading({"documented": asked}, answer)[sequence.index(model)]
-    one = what[0]
-    return _named(one.batch * one.tokens * one.vocabulary * 2, found, found["peak"] - found["model"])
+    return _named(what[0].logits_bytes, found, found["peak"] - found["model"])
 
 
 def _named(logits: int, found: dict[str, Any], activation: int) -> Bytes:
     kept = {name: found[name] for name in ("model", "peak", "workspace", "parameters", "reserved")}
-    return {**kept, "activation": activation, "logits": logits}
+    return {**kept, "activation": activation, "logits": logits, "how": found["how"]}
 
 
 def _isolated(bench: Bench, function: Any, *args: Any) -> Any:

@@ -7,7 +7,7 @@ from muse.claims.measurement import Measurement
 from muse.memory.predict import predict, workspace_bytes
 from muse.probes.bench import Bench
 from muse.probes.comparison import Bytes, compared
-from muse.probes.workloads import question, workload
+from muse.probes.workloads import in_sequence, question, workload
 
 
 def measure(claim: Claim, bench: Bench) -> Measurement:
@@ -25,14 +25,13 @@ def _read(claim: Claim, bench: Bench, model: str) -> Bytes:
         return {"model": footprint.model_bytes, "peak": footprint.total_bytes}
 
     found = bench.reading({"predicted": question(what, model), "workspace": workspace}, answer)
-    first = claim.protocol == "sound" or claim.given["sequence"].index(model) == 0
+    first = claim.protocol == "sound" or in_sequence(claim.given).index(model) == 0
     loaded = found["model"] + (0 if first else workspace)
     activation = found["peak"] - (found["model"] + workspace if claim.protocol == "sound" else loaded)
-    logits = what.batch * what.tokens * what.vocabulary * 2
     return {
         "model": loaded,
         "peak": found["peak"],
         "activation": activation,
         "workspace": workspace,
-        "logits": logits,
+        "logits": what.logits_bytes,
     }

@@ -40,6 +40,12 @@ def workload(given: Mapping[str, Any], model: str | None = None) -> Workload:
     )
 
 
+def in_sequence(given: Mapping[str, Any]) -> list[str]:
+    """The models that the documented procedure measures in one process, in order."""
+    named = [given["against"], given["model"]] if given.get("against") else [given["model"]]
+    return list(given.get("sequence") or named)
+
+
 def question(what: Workload, model: str) -> dict[str, Any]:
     """The workload of `model` in words that every process says alike; a function's `repr` tells its address."""
     return {"model": model, **{f.name: getattr(what, f.name) for f in fields(what) if f.name != "build"}}

@@ -64,6 +64,8 @@ class Section:
 
     number: int
     title: str
+    original: str | None
+    """The title in the document's own words."""
     rows: tuple[Row, ...]
 
 
@@ -171,11 +173,11 @@ def _sections(cells: Sequence[Cell], homes: Mapping[str, str]) -> tuple[Section,
     rows: defaultdict[str, list[Cell]] = defaultdict(list)
     for one in cells:
         rows[homes[one.id]].append(one)
-    sections: defaultdict[str, list[Row]] = defaultdict(list)
+    sections: defaultdict[tuple[str, str | None], list[Row]] = defaultdict(list)
     for home, members in rows.items():
         row_base = next(one for one in members if one.id == home)
-        sections[row_base.claim.section].append(_row(row_base, members))
-    return tuple(Section(number, title, tuple(found)) for number, (title, found) in enumerate(sections.items(), 1))
+        sections[row_base.claim.section, row_base.claim.original].append(_row(row_base, members))
+    return tuple(Section(number, *titles, tuple(found)) for number, (titles, found) in enumerate(sections.items(), 1))
 
 
 def _row(base: Cell, members: Sequence[Cell]) -> Row:

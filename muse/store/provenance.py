@@ -102,6 +102,7 @@ def _path(module: str) -> Path | None:
     return next((f for f in (base / "__init__.py", base.with_suffix(".py")) if f.is_file()), None)
 
 
+@cache
 def _read(path: Path) -> tuple[str, tuple[str, ...]]:
     """The hash of a source file and the modules that it names in imports."""
     text = path.read_text(encoding="utf-8")

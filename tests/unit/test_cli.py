@@ -46,6 +46,7 @@ def muse(monkeypatch, capsys, tmp_path, root):
     for name in [name for name in os.environ if name.startswith("MUSE_")]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(root)
+    monkeypatch.setenv("MUSE_RESULTS", str(tmp_path / "results"))
     monkeypatch.setenv("MUSE_RUNS", str(tmp_path / "runs"))
     monkeypatch.setattr(machine, "gpus", tuple)
 

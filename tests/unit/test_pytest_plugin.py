@@ -14,8 +14,10 @@ from muse.store.files import read
 CONFTEST = """
 import sys
 from muse import machine
+from muse.probes import arithmetic
 
 pytest_plugins = ["muse.pytest_plugin"]
+arithmetic.OPERATIONS["distinct"] = lambda operands: 1 / 0
 CARD = machine.Gpu(0, "GPU-of-a-test", "NVIDIA Test", 2**33, "550.1")
 
 
@@ -130,13 +132,13 @@ CHANGED = """\
     recorded: confirmed
 
   crash:
-    says: "A number over nothing."
+    says: "Two numbers are one, by a probe that divides by zero."
     documented: 1
-    unit: percent
+    unit: count
     probe: arithmetic
     quantity: result
     protocol: documented
-    given: {operation: change, operands: [1, 0]}
+    given: {operation: distinct, operands: [1, 2]}
     recorded: refuted
     cause: "A refuted claim whose probe crashes."
 """

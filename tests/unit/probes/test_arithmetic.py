@@ -7,7 +7,7 @@ import pytest
 
 from muse.claims.claim import Expect, Scope, Status
 from muse.claims.verdict import judge
-from muse.errors import LedgerError
+from muse.probes import OfArithmetic
 from muse.probes.arithmetic import OPERATIONS
 
 
@@ -69,11 +69,17 @@ def test_the_interval_holds_every_result_that_the_operands_allow(result):
     assert (found.low, found.high) == (min(every), max(every))
 
 
-@pytest.mark.parametrize(("operation", "operands"), [("difference", "1"), ("change", "1"), ("value", "12")])
-def test_a_wrong_number_of_operands_is_malformed_and_never_refuted(result, operation, operands):
-    """It is a fault of the claim, told with its address."""
-    with pytest.raises(LedgerError, match=f"paper/claim: {operation} takes"):
-        result(operation, *operands)
+@pytest.mark.parametrize(("operation", "operands"), [("difference", [1]), ("change", [1]), ("value", [1, 2])])
+def test_a_wrong_number_of_operands_is_malformed(operation, operands):
+    """The ledger refuses it, before anything is measured."""
+    with pytest.raises(ValueError, match=f"{operation} takes"):
+        OfArithmetic(operation=operation, operands=operands)
+
+
+def test_a_share_of_nothing_is_malformed():
+    """A change relative to 0 has no value."""
+    with pytest.raises(ValueError, match="second operand, which is 0"):
+        OfArithmetic(operation="change", operands=[1, 0])
 
 
 def test_the_evidence_is_exact(result):

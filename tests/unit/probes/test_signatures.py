@@ -6,6 +6,8 @@ from importlib import import_module
 
 import pytest
 
+from muse.claims.ledger import load_ledger
+from muse.errors import LedgerError
 from muse.probes import PROBES
 from muse.units import UNITS
 
@@ -49,3 +51,23 @@ def test_the_table_of_probes_loads_no_torch(root):
     command = [sys.executable, "-c", PROGRAM]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == f"{len(PROBES)} []\n"
+
+
+def test_a_comparison_without_something_to_compare_with_is_malformed(tmp_path):
+    """The ledger says so with its line, and no probe crashes on it."""
+    home = tmp_path / "paper"
+    home.mkdir()
+    (home / "document.yaml").write_text("title: T\npublished: P\nhardware: H\n")
+    (home / "1.yaml").write_text(
+        "section: S\nclaims:\n  more:\n    says: It has more.\n    unit: count\n    probe: parameters\n"
+        "    quantity: total_difference\n    protocol: sound\n    given: {model: phase8_deep}\n"
+        "    expect: {above: 0}\n    recorded: confirmed\n"
+    )
+    with pytest.raises(LedgerError, match=r"1\.yaml:3: paper/more: given: missing key 'against'"):
+        load_ledger(tmp_path, PROBES)
+
+
+def test_a_sequence_without_the_model_is_malformed():
+    """The documented procedure would never come to it."""
+    with pytest.raises(ValueError, match="the sequence lacks phase8_deep"):
+        PROBES["memory"].given(model="phase8_deep", sequence=["phase7_deep"])
