@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from muse.claims.claim import Status
 from muse.cli.printing import Json, Selection, print_json
 from muse.config import Settings, load_settings
 from muse.errors import Unmeasured
+from muse.store.record import Record
 
 
 def verify(
@@ -34,6 +37,7 @@ def verify(
         print_json({"run": run.folder.name, "changed": changed, "records": [json.loads(r.to_json()) for r in records]})
     else:
         _print_counts(view)
+        _print_decided(records)
         for path in paths:
             typer.echo(str(path.relative_to(settings.root) if path.is_relative_to(settings.root) else path))
         for line in changed:
@@ -68,13 +72,13 @@ def promote(run: Annotated[str, typer.Argument(help="A run's name, or `latest`."
     typer.echo(str(move(find_run(settings.path("runs"), run), settings.path("results"))))
 
 
-def _committed(settings: Settings) -> list[Any]:
+def _committed(settings: Settings) -> list[Record]:
     from muse.store.files import read_all
 
     return read_all(settings.path("results"))
 
 
-def _view(settings: Settings, records: list[Any]) -> Any:
+def _view(settings: Settings, records: list[Record]) -> Any:
     from muse.reporting.view import build
     from muse.verify import open_ledger, stale
 
@@ -97,3 +101,11 @@ def _print_counts(view: Any) -> None:
     for name, tally in tallies:
         counts = (f"{getattr(tally, column):>{len(column)}}" for column in columns)
         typer.echo("  ".join([f"{name:<{width}}", *counts]))
+
+
+def _print_decided(records: list[Record]) -> None:
+    """How much of the table this run decided, and why not the rest."""
+    missing = Counter(r.verdict.reason for r in records if r.verdict.status is Status.UNMEASURED)
+    typer.echo(f"decided by this run: {len(records) - missing.total()} of {len(records)}")
+    for reason, count in sorted(missing.items()):
+        typer.echo(f"not decided, {reason}: {count}; the table counts committed evidence for them, where there is any")
