@@ -82,8 +82,6 @@ def process_bytes(gpu: Gpu) -> int | None:
 
 def check_budget(budget: int) -> None:
     """Raise UsageError unless `budget` bytes can be a cap on this machine's first GPU."""
-    if budget <= 0:
-        raise UsageError("a budget must be more than 0 bytes")
     if gpus() and budget > gpus()[0].total_bytes:
         card = gpus()[0]
         raise UsageError(f"a budget of {budget:,} B is above the {card.total_bytes:,} B of {card.name}; ask for less")

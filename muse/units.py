@@ -64,7 +64,10 @@ def parse_bytes(text: str) -> int:
     if not match or not unit:
         allowed = ", ".join(u.name for u in by_lower.values())
         raise UsageError(f"{text!r} is not an amount of memory; write a number and one of {allowed}, such as 8GiB")
-    return int(Fraction(match["number"]) * unit.factor)
+    size = int(Fraction(match["number"]) * unit.factor)
+    if size == 0:
+        raise UsageError(f"{text!r} is no memory at all; an amount must be more than 0 bytes")
+    return size
 
 
 def decimals(number: Decimal) -> int:

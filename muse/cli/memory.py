@@ -34,7 +34,7 @@ def predict(
 ) -> None:
     """Predict the peak memory of a model on a GPU, without one."""
     settings, what = load_settings(), _workload(model, train, batch, tokens, dtype)
-    cap = None if budget is None else _budget(budget)
+    cap = None if budget is None else parse_bytes(budget)
     from muse.memory.predict import predict as run
     from muse.memory.predict import workspace_bytes
     from muse.progress import working
@@ -65,7 +65,9 @@ def measure(
 ) -> None:
     """Measure the peak memory of a model on this machine's GPU, under a hard cap if a budget is given."""
     settings, what = load_settings(), _workload(model, train, batch, tokens, dtype)
-    cap = None if budget is None else _budget(budget)
+    cap = None if budget is None else parse_bytes(budget)
+    if cap is not None:
+        machine.check_budget(cap)
     if not machine.gpus():
         raise Unmeasured("no_gpu", "no NVIDIA GPU is visible to its driver; `muse predict` needs none")
     from muse.memory import peak
@@ -99,12 +101,6 @@ def _workload(model: str, train: bool, batch: int, tokens: int, dtype: str) -> W
     from muse.probes.workloads import workload
 
     return workload({"model": model, "train": train, "batch": batch, "tokens": tokens, "dtype": dtype})
-
-
-def _budget(text: str) -> int:
-    budget = parse_bytes(text)
-    machine.check_budget(budget)
-    return budget
 
 
 def _print_memory(facts: dict[str, Any], budget: int | None, as_json: bool) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
@@ -9,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from muse import probes
+from muse import cli, machine, probes
 from muse.claims.claim import Claim, Expect, Ledger, Status
 from muse.claims.measurement import Measurement
 from muse.config import Settings, load_settings
@@ -88,3 +90,24 @@ def decided(tmp_path, settings, real_ledger) -> Callable[..., dict[str, Record]]
         return {id_: verify(claims[id_], Run(settings, folder)) for id_ in ids}
 
     return verified
+
+
+@pytest.fixture
+def muse(monkeypatch, capsys, tmp_path, root):
+    """Runs the program in this process; gives its exit code, its output and its errors by line."""
+    for name in [name for name in os.environ if name.startswith("MUSE_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(root)
+    monkeypatch.setenv("MUSE_RESULTS", str(tmp_path / "results"))
+    monkeypatch.setenv("MUSE_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setattr(machine, "gpus", tuple)
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["muse", *words])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        told = capsys.readouterr()
+        return ended.value.code, told.out, told.err.splitlines()
+
+    return run

@@ -96,14 +96,6 @@ def test_the_slug_without_a_gpu_is_the_processor():
     assert re.fullmatch(r"cpu(-[a-z0-9]+)+", slug())
 
 
-@pytest.mark.parametrize("budget", [0, -1])
-@pytest.mark.usefixtures("no_card")
-def test_a_budget_of_nothing_is_refused(budget):
-    """A cap of zero bytes or less cannot be meant."""
-    with pytest.raises(UsageError, match="more than 0 bytes"):
-        check_budget(budget)
-
-
 @pytest.mark.usefixtures("card")
 def test_a_budget_above_the_card_is_refused():
     """One byte more than the card has names the card and its bytes."""

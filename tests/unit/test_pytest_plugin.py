@@ -11,27 +11,8 @@ import pytest
 
 from muse.store.files import read
 
-CONFTEST = """
-import sys
-from muse import machine
-from muse.probes import arithmetic
-
-pytest_plugins = ["muse.pytest_plugin"]
-arithmetic.OPERATIONS["distinct"] = lambda operands: 1 / 0
-CARD = machine.Gpu(0, "GPU-of-a-test", "NVIDIA Test", 2**33, "550.1")
-
-
-def pytest_addoption(parser):
-    parser.addoption("--card", action="store_true")
-
-
-def pytest_configure(config):
-    machine.gpus = (lambda: (CARD,)) if config.getoption("--card") else tuple
-
-
-def pytest_unconfigure(config):
-    print("loaded:", sorted({"torch", "triton", "scipy"} & set(sys.modules)))
-"""
+DATA = Path(__file__).parent / "data"
+CONFTEST = (DATA / "project_conftest.txt").read_text()
 TEST = """
 def test_claim(claim, decide):
     decide(claim)
@@ -43,118 +24,9 @@ addopts = ["--import-mode=importlib", "--strict-markers", "-p", "no:cacheprovide
 xfail_strict = true
 filterwarnings = ["error", "ignore:Benchmarks are automatically disabled", "ignore:Benchmark fixture was not used"]
 """
-LEDGER = """\
-section: Results
-claims:
-  holds:
-    says: "1.0 and 2.0 make 3.0."
-    unit: times
-    probe: arithmetic
-    quantity: result
-    protocol: documented
-    given: {operation: sum}
-    recorded: confirmed
-    cases:
-      small: {given: {operands: [1.0, 2.0]}, documented: 3.0}
-      large: {given: {operands: [10.0, 20.0]}, documented: 30.0}
-
-  wrong:
-    says: "1.0 and 2.0 make 4.0."
-    documented: 4.0
-    unit: times
-    probe: arithmetic
-    quantity: result
-    protocol: documented
-    given: {operation: sum, operands: [1.0, 2.0]}
-    recorded: refuted
-    cause: "They make three."
-
-  vague:
-    says: "0.1 is at most 0.1."
-    unit: times
-    probe: arithmetic
-    quantity: result
-    protocol: documented
-    given: {operation: sum, operands: [0.1]}
-    expect: {at_most: 0.1}
-    recorded: inconclusive
-    cause: "One decimal cannot tell."
-
-  lost:
-    says: "Someone once measured 17."
-    documented: 17
-    unit: times
-    protocol: documented
-    recorded: unmeasured
-    cause: "The script was lost."
-
-  peak:
-    says: "The peak is 1 GiB."
-    documented: 1
-    unit: GiB
-    probe: memory
-    quantity: peak
-    protocol: sound
-    given: {model: phase8_standard}
-    recorded: confirmed
-
-  speed:
-    says: "It is faster."
-    unit: times
-    probe: attention_speedup
-    quantity: speedup
-    protocol: sound
-    given: {model: phase8_standard, against: phase7_standard, tokens: [512]}
-    expect: {above: 1}
-    recorded: refuted
-    cause: "It is not."
-"""
-CHANGED = """\
-  mended:
-    says: "1.0 and 2.0 make 3.0, we said no."
-    documented: 3.0
-    unit: times
-    probe: arithmetic
-    quantity: result
-    protocol: documented
-    given: {operation: sum, operands: [1.0, 2.0]}
-    recorded: refuted
-    cause: "It was wrong once."
-
-  broken:
-    says: "1.0 and 2.0 make 4.0, we said yes."
-    documented: 4.0
-    unit: times
-    probe: arithmetic
-    quantity: result
-    protocol: documented
-    given: {operation: sum, operands: [1.0, 2.0]}
-    recorded: confirmed
-
-  crash:
-    says: "Two numbers are one, by a probe that divides by zero."
-    documented: 1
-    unit: count
-    probe: arithmetic
-    quantity: result
-    protocol: documented
-    given: {operation: distinct, operands: [1, 2]}
-    recorded: refuted
-    cause: "A refuted claim whose probe crashes."
-"""
-PREDICTED = """\
-section: Results
-claims:
-  predicted:
-    says: "The model takes 2.22 GiB."
-    documented: 2.22
-    unit: GiB
-    probe: predicted_memory
-    quantity: model
-    protocol: documented
-    given: {model: phase8_standard, sequence: [phase8_standard]}
-    recorded: confirmed
-"""
+LEDGER = (DATA / "ledger.yaml").read_text()
+CHANGED = (DATA / "changed.yaml").read_text()
+PREDICTED = (DATA / "predicted.yaml").read_text()
 IDS = ["holds[small]", "holds[large]", "wrong", "vague", "lost", "peak", "speed"]
 
 

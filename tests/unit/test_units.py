@@ -94,3 +94,9 @@ def test_printed_keeps_the_places_that_it_is_told(value, unit, places, expected)
 def test_printed_without_places_is_whole_for_counts_and_short_for_the_rest(value, unit, expected):
     """Counts and bytes are printed whole, other values with four digits or those before the point."""
     assert printed(value, unit) == expected
+
+
+def test_no_memory_at_all_is_no_amount():
+    """A budget of zero bytes cannot be meant."""
+    with pytest.raises(UsageError, match="more than 0 bytes"):
+        parse_bytes("0GiB")
