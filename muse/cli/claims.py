@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from fractions import Fraction
 from typing import Annotated, Any
 
 import typer
@@ -12,6 +13,8 @@ from muse.claims.claim import Claim
 from muse.cli.printing import Json, Selection, print_json
 from muse.config import load_settings
 from muse.errors import Unmeasured, UsageError
+from muse.store.record import Record
+from muse.units import printed
 
 
 def list_(selection: Selection = None, as_json: Json = False) -> None:
@@ -58,8 +61,29 @@ def show(id_: Annotated[str, typer.Argument(metavar="ID", help="A claim's addres
     if as_json:
         print_json(facts)
         return
+    evidence = facts.pop("evidence", None)
+    _print_facts(facts)
+    if newest and evidence:
+        _print_facts(_told(newest) | {"stale": evidence["stale"]})
+
+
+def _told(record: Record) -> dict[str, Any]:
+    """The evidence in the claim's unit, and where it comes from."""
+    taken, unit, source = record.measurement, record.claim.unit, record.provenance
+    told: dict[str, Any] = {
+        "verdict": f"{record.verdict.status}, {record.verdict.reason} {record.verdict.detail}".strip()
+    }
+    if taken:
+        value, low, high = (printed(Fraction(x), unit) for x in (taken.value, taken.low, taken.high))
+        told["value"] = f"{value} {unit}" + (f", between {low} and {high}" if low != high else "")
+        told |= {"scope": taken.scope, "how": dict(taken.how)}
+    return told | {"machine": source["machine"], "commit": source["commit"], "time": record.time, "record": record.id}
+
+
+def _print_facts(facts: dict[str, Any]) -> None:
     for key, value in facts.items():
-        typer.echo(f"{key:>10}  {value if not isinstance(value, dict) else json.dumps(value, ensure_ascii=False)}")
+        text = json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list, bool)) else value
+        typer.echo(f"{key:>12}  {text}")
 
 
 def _only(claims: tuple[Claim, ...], text: str) -> Claim:
@@ -91,8 +115,7 @@ def doctor(as_json: Json = False) -> None:
     if as_json:
         print_json(facts)
         return
-    for key, value in facts.items():
-        typer.echo(f"{key:>12}  {json.dumps(value, ensure_ascii=False)}")
+    _print_facts(facts)
 
 
 def schema() -> None:

@@ -230,6 +230,16 @@ def test_show_gives_the_claim_and_its_newest_evidence(muse, project):
     assert json.loads(muse("show", "sum0", "--json")[1])["evidence"]["stale"] is True
 
 
+def test_show_tells_the_evidence_in_the_claim_s_unit(muse, project):
+    """People read a value with its unit, and not a record."""
+    project(3)
+    muse("verify")
+    muse("promote", "latest")
+    lines = [line.split(maxsplit=1) for line in muse("show", "sum0")[1].splitlines()]
+    assert ["verdict", "confirmed, within_bound"] in lines
+    assert ["value", "3.000 times, between 2.900 and 3.100"] in lines
+
+
 def test_doctor_counts_what_this_machine_can_decide(muse, real_ledger):
     """Decidable and undecidable claims are all claims."""
     facts = json.loads(muse("doctor", "--json")[1])
