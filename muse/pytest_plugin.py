@@ -35,8 +35,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the markers, so that `--strict-markers` holds."""
+    """Register the markers; keep pytest-benchmark's table of times for runs that ask to compare them."""
     config.addinivalue_line("markers", "gpu: needs an NVIDIA GPU")
+    if not config.getoption("benchmark_compare", default=None):
+        config.option.benchmark_quiet = True
     config.addinivalue_line("markers", "speed: measures time, and so refuses to run under xdist")
 
 

@@ -160,6 +160,13 @@ def test_the_benchmark_file_has_the_bytes_of_a_memory_claim(project):
     assert set(kept["bytes"]) == {"model", "peak", "activation", "workspace", "logits"}
 
 
+def test_two_runs_can_be_compared(project):
+    """Their times stand side by side, and only where that was asked for."""
+    made = project(LEDGER)
+    assert "Name (time in" not in made.run("-k", "holds", "--benchmark-autosave").stdout
+    assert "(NOW)" in made.run("-k", "holds", "--benchmark-compare").stdout
+
+
 def test_a_refuted_claim_that_is_confirmed_fails(changed):
     """The expected failure is strict: its record needs a new word."""
     assert outcomes(changed.done)["mended"] == "FAILED"
