@@ -8,9 +8,13 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional as F
 
 CHUNK = 128
 """Tokens whose scores are formed at once when causal: memory stays O(N), work O(N (CHUNK + D))."""
+
+State = tuple[Float[Tensor, "*B D E"], Float[Tensor, "*B D"]]
+"""Sums of k v^T and of k over the tokens seen."""
 
 
 def linear_attention(
@@ -19,43 +23,51 @@ def linear_attention(
     v: Float[Tensor, "*B N E"],
     *,
     causal: bool = False,
-) -> Float[Tensor, "*B N E"]:
-    r"""Attention whose weights are inner products of positive features.
+    elu: bool = False,
+    curvature: Tensor | None = None,
+    state: State | None = None,
+) -> tuple[Float[Tensor, "*B N E"], State]:
+    """Return the output and the state after the last token."""
+    if curvature is not None:
+        q, k, v = (log0(x, curvature) for x in (q, k, v))
+    if elu:
+        q, k = F.elu(q) + 1, F.elu(k) + 1
+    if state is None:
+        state = q.new_zeros(*q.shape[:-2], q.shape[-1], v.shape[-1]), q.new_zeros(*q.shape[:-2], q.shape[-1])
+    sums, weight = state[0].to(q.dtype), state[1].to(q.dtype)[..., None]
+    if causal:
+        out, sums, weight = _causal(q, k, v, sums, weight)
+    else:
+        sums = sums + k.mT @ v
+        weight = weight + k.sum(-2, keepdim=True).mT
+        out = (q @ sums) / (q @ weight)
+    return out if curvature is None else exp0(out, curvature), (sums, weight[..., 0])
 
-    .. math:: o_n = \frac{q_n^\top S_n}{q_n^\top z_n}, \quad
-              S_n = \sum_{m} k_m v_m^\top, \quad z_n = \sum_{m} k_m
 
-    with the sums over all `m`, or over `m <= n` when `causal`.
-
-    Parameters
-    ----------
-    q, k
-        Features, positive so that the normaliser cannot vanish (for example ``elu(x) + 1``).
-        Features that all underflow to zero divide zero by zero and give NaN, as the definition does.
-    v
-        Values.
-    causal
-        Whether a token sees only itself and the tokens before it.
-
-    Returns
-    -------
-    The weighted mean of the values, in O(N D E) operations and O(N (D + E) + D E) memory.
-
-    References
-    ----------
-    Katharopoulos et al., "Transformers are RNNs", ICML 2020.
-    """
-    if not causal:
-        state = k.transpose(-1, -2) @ v
-        weight = k.sum(-2, keepdim=True)
-        return (q @ state) / (q @ weight.transpose(-1, -2).to(q.dtype))
-    state = q.new_zeros(*q.shape[:-2], q.shape[-1], v.shape[-1])
-    weight = q.new_zeros(*q.shape[:-2], q.shape[-1], 1)
+def _causal(q: Tensor, k: Tensor, v: Tensor, sums: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     out = []
     for q_c, k_c, v_c in zip(*(x.split(CHUNK, dim=-2) for x in (q, k, v)), strict=True):
-        scores = (q_c @ k_c.transpose(-1, -2)).tril()
+        scores = (q_c @ k_c.mT).tril()
         total = scores.sum(-1, keepdim=True) + q_c @ weight
-        out.append((scores @ v_c + q_c @ state) / total)
-        state = state + k_c.transpose(-1, -2) @ v_c
-        weight = weight + k_c.sum(-2, keepdim=True).transpose(-1, -2)
-    return torch.cat(out, dim=-2)
+        out.append((scores @ v_c + q_c @ sums) / total)
+        sums = sums + k_c.mT @ v_c
+        weight = weight + k_c.sum(-2, keepdim=True).mT
+    return torch.cat(out, dim=-2), sums, weight
+
+
+def log0(x: Float[Tensor, "*B D"], c: Tensor) -> Float[Tensor, "*B D"]:
+    """artanh(sqrt(c) |x|) / (sqrt(c) |x|) x: from the ball of curvature -c to its tangent space at the origin."""
+    u = _radius(x, c)
+    return torch.where(u > 0, torch.atanh(u) / torch.where(u > 0, u, 1), 1).to(x.dtype) * x
+
+
+def exp0(x: Float[Tensor, "*B D"], c: Tensor) -> Float[Tensor, "*B D"]:
+    """tanh(sqrt(c) |x|) / (sqrt(c) |x|) x: back again."""
+    u = _radius(x, c)
+    return torch.where(u > 0, torch.tanh(u) / torch.where(u > 0, u, 1), 1).to(x.dtype) * x
+
+
+def _radius(x: Tensor, c: Tensor) -> Tensor:
+    """sqrt(c) |x|, at least in float32; zero with a zero gradient where x is zero."""
+    square = c * x.to(c.dtype).square().sum(-1, keepdim=True)
+    return torch.where(square > 0, torch.where(square > 0, square, 1).sqrt(), 0)

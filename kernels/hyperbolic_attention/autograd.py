@@ -1,0 +1,62 @@
+"""The kernels as operators that fake tensors, `torch.compile` and autograd see through.
+
+All tensors are (B, H, N, D).
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@torch.library.custom_op("kernels::hyperbolic_attention", mutates_args=())
+def hyperbolic_attention(
+    q: Tensor, k: Tensor, v: Tensor, beta: Tensor, curvature: Tensor, *, causal: bool
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return the output, log2 of the sums of weights, and the squares of queries and keys."""
+    from kernels.hyperbolic_attention import launch
+
+    return launch.forward(q, k, v, beta, curvature, causal=causal)
+
+
+@hyperbolic_attention.register_fake
+def _(
+    q: Tensor, k: Tensor, v: Tensor, beta: Tensor, curvature: Tensor, *, causal: bool
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    total = q.new_empty(q.shape[0] * q.shape[1], q.shape[2], dtype=torch.float32)
+    return q.new_empty(*q.shape[:3], v.shape[3]), total, total.clone(), total.new_empty(len(total), k.shape[2])
+
+
+@torch.library.custom_op("kernels::hyperbolic_attention_backward", mutates_args=())
+def hyperbolic_attention_backward(
+    g: Tensor, q: Tensor, k: Tensor, v: Tensor, beta: Tensor, curvature: Tensor, out: Tensor, total: Tensor,
+    qq: Tensor, kk: Tensor, *, causal: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
+    """Return the gradients of q, k, v, beta and the curvature."""
+    from kernels.hyperbolic_attention import launch
+
+    delta = torch.linalg.vecdot(g.float(), out.float()).reshape(total.shape)
+    return launch.backward(g, q, k, v, beta, curvature, qq, kk, total, delta, causal=causal)
+
+
+@hyperbolic_attention_backward.register_fake
+def _(
+    g: Tensor, q: Tensor, k: Tensor, v: Tensor, beta: Tensor, curvature: Tensor, out: Tensor, total: Tensor,
+    qq: Tensor, kk: Tensor, *, causal: bool,
+) -> tuple[Tensor, ...]:  # fmt: skip
+    return *(x.new_empty(x.shape) for x in (q, k, v)), torch.empty_like(beta), torch.empty_like(curvature)
+
+
+def _keep(
+    ctx: Any, inputs: tuple[Tensor, ...], keyword_only_inputs: dict[str, bool], output: tuple[Tensor, ...]
+) -> None:
+    ctx.mark_non_differentiable(*output[1:])
+    ctx.save_for_backward(*inputs, *output)
+    ctx.names = keyword_only_inputs
+
+
+def _gradients(ctx: Any, g: Tensor, *_: Tensor) -> tuple[Tensor, ...]:
+    return hyperbolic_attention_backward(g.contiguous(), *ctx.saved_tensors, **ctx.names)
+
+
+hyperbolic_attention.register_autograd(_gradients, setup_context=_keep)

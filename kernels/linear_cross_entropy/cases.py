@@ -1,0 +1,58 @@
+"""Sizes at which the linear cross-entropy is checked and timed."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import torch
+
+from kernels.case import Case, Work
+
+
+def _inputs(
+    tokens: int,
+    vocabulary: int,
+    width: int,
+    rank: int | None,
+    device: torch.device | str,
+    dtype: torch.dtype,
+    seed: int,
+) -> dict[str, Any]:
+    random = torch.Generator(device).manual_seed(seed)
+
+    def normal(*shape: int, scale: float = 1.0) -> torch.Tensor:
+        return (scale * torch.randn(shape, generator=random, device=device)).to(dtype)
+
+    target = torch.randint(vocabulary, (tokens,), generator=random, device=device)
+    target[::17] = -100
+    inner = rank or width
+    given = {"hidden": normal(tokens, width), "weight": normal(vocabulary, inner, scale=inner**-0.5), "target": target}
+    return given if rank is None else given | {"down": normal(rank, width, scale=width**-0.5)}
+
+
+def _case(tokens: int, vocabulary: int, width: int, rank: int | None = None) -> Case:
+    inner = rank or width
+    head = vocabulary * inner + (0 if rank is None else rank * width)
+
+    def forward(dtype: torch.dtype) -> Work:
+        # The gradients are formed on the way forward: three products, and none on the way back.
+        flops = 6 * tokens * vocabulary * inner + (0 if rank is None else 2 * tokens * rank * width)
+        return Work(flops, dtype.itemsize * (2 * tokens * inner + 2 * head) + 8 * tokens)
+
+    def backward(dtype: torch.dtype) -> Work:
+        # Each gradient is scaled in place; a low-rank head has its first map's two products left.
+        flops = 0 if rank is None else 4 * tokens * rank * width
+        return Work(flops, dtype.itemsize * 2 * (tokens * inner + head))
+
+    return Case(
+        name=f"T={tokens} V={vocabulary} d={width}" + ("" if rank is None else f" r={rank}"),
+        make_inputs=partial(_inputs, tokens, vocabulary, width, rank),
+        forward=forward,
+        backward=backward,
+        k=4.0,
+        why="the weight's gradient is rounded once per chunk of tokens, 16 times for the largest size: sqrt(16) = 4",
+    )
+
+
+CASES = (_case(2048, 32000, 1024), _case(8192, 50257, 4096), _case(8192, 50257, 4096, 512))

@@ -1,0 +1,72 @@
+"""A feed-forward network of four thin maps, d -> r -> f -> r -> d, whose f hidden features never reach memory."""
+
+from __future__ import annotations
+
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from kernels.dispatch import implementation
+from kernels.low_rank_ffn import reference
+
+
+def low_rank_ffn(
+    x: Float[Tensor, "*T d"],
+    down: Float[Tensor, "r d"],
+    expand: Float[Tensor, "f r"],
+    contract: Float[Tensor, "r f"],
+    up: Float[Tensor, "d r"],
+    *,
+    activation: str = "gelu",
+    at_rank: str | None = None,
+) -> Float[Tensor, "*T d"]:
+    r"""Feed-forward network with both of its maps factored.
+
+    .. math:: y = U \, s\bigl( C \, \sigma( E \, s(D x) ) \bigr)
+
+    Parameters
+    ----------
+    x
+        Tokens.
+    down, expand, contract, up
+        D, E, C and U. Without `at_rank`, E D and U C are rank-r factors of a dense network's two maps.
+    activation
+        The hidden activation, :math:`\sigma`: "relu", or "gelu", exactly :math:`x \Phi(x)`.
+    at_rank
+        The activation s at both ranks, or None.
+
+    Returns
+    -------
+    The network's output. The kernel runs E, the activation and C as one, and keeps nothing of size f for the
+    backward pass, which computes it again in slices of at most 64 MiB.
+
+    Raises
+    ------
+    ValueError
+        Maps whose sizes do not chain, or an unknown activation.
+    """
+    _check(x, down, expand, contract, up, activation, at_rank)
+    if implementation(x) == "reference":
+        return reference.low_rank_ffn(x, down, expand, contract, up, activation=activation, at_rank=at_rank)
+    from kernels.low_rank_ffn import autograd
+
+    z = reference.activated(F.linear(x, down), at_rank)
+    middle = autograd.hidden_map(
+        z.reshape(-1, z.shape[-1]), *(w if w.stride(-1) == 1 else w.contiguous() for w in (expand, contract)),
+        gelu=activation == "gelu",
+    )  # fmt: skip
+    return F.linear(reference.activated(middle.reshape(z.shape), at_rank), up)
+
+
+def _check(
+    x: Tensor, down: Tensor, expand: Tensor, contract: Tensor, up: Tensor, activation: str, at_rank: str | None
+) -> None:
+    (rank, width), features = down.shape, expand.shape[0]
+    want = {"x": width, "expand": (features, rank), "contract": (rank, features), "up": (width, rank)}
+    have = {"x": x.shape[-1], "expand": expand.shape, "contract": contract.shape, "up": up.shape}
+    for name, size in want.items():
+        if have[name] != size:
+            raise ValueError(f"low_rank_ffn: {name} has size {have[name]}, the other maps ask for {size}")
+    for name in {activation, at_rank} - {None}:
+        if name not in reference.ACTIVATIONS:
+            raise ValueError(f"low_rank_ffn: activation must be one of {sorted(reference.ACTIVATIONS)}, got {name!r}")

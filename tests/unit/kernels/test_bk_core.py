@@ -1,0 +1,135 @@
+"""The resolvent's diagonal: the definition is the dense inverse's, and the kernel agrees with it."""
+
+import pytest
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from kernels import bk_core
+from kernels.bk_core import _check, autograd, reference
+from kernels.bk_core.cases import CASES
+from kernels.case import excesses
+
+K = CASES[0].k
+
+
+@pytest.fixture(autouse=True)
+def short_blocks(monkeypatch):
+    """Blocks of 16 rows, so that a short matrix needs several."""
+    from kernels.bk_core import kernel
+
+    monkeypatch.setattr(kernel, "FORWARD", 16)
+    monkeypatch.setattr(kernel, "BACKWARD", 8)
+
+
+def inputs(n, dtype=torch.float32):
+    """Two matrices of n rows whose fractions are sure to exist."""
+    return CASES[0].make_inputs.func(2, n, "cpu", dtype, 0)
+
+
+def of_any_sign(n):
+    """Random b and c, double precision: no product is sure to be positive."""
+    random = torch.Generator().manual_seed(0)
+    a, b, c = (torch.randn(2, m, generator=random, dtype=torch.float64) for m in (n, n - 1, n - 1))
+    return a, b, c, torch.tensor([0.3 + 0.5j, -1.0 - 0.2j], dtype=torch.complex128)
+
+
+@pytest.mark.parametrize("n", [1, 2, 9])
+def test_the_definition_is_the_diagonal_of_the_dense_inverse(n):
+    """For products b c of any sign."""
+    a, b, c, z = of_any_sign(n)
+    dense = torch.diag_embed(a) + torch.diag_embed(b, 1) + torch.diag_embed(c, -1)
+    inverse = torch.linalg.inv(dense - z[:, None, None] * torch.eye(n))
+    torch.testing.assert_close(bk_core(a, b, c, z), inverse.diagonal(dim1=-2, dim2=-1))
+
+
+def test_the_definition_has_the_gradients_of_finite_differences():
+    """For a, b, c and z, in double precision."""
+    assert torch.autograd.gradcheck(bk_core, [x.requires_grad_() for x in of_any_sign(5)])
+
+
+def test_the_gradient_for_the_diagonal_is_the_sum_of_products_of_entries():
+    """dL/da_j = -sum_i g_i G_ij G_ji for real g; only its real part reaches a real a."""
+    a, b, c, z = of_any_sign(6)
+    dense = torch.diag_embed(a) + torch.diag_embed(b, 1) + torch.diag_embed(c, -1)
+    entries = torch.linalg.inv(dense - z[:, None, None] * torch.eye(6))
+    bk_core(a.requires_grad_(), b, c, z).real.sum().backward()
+    torch.testing.assert_close(a.grad, -(entries * entries.mT).sum(-2).real)
+
+
+@pytest.mark.parametrize(("n", "dtype"), [(1, torch.float32), (21, torch.float32), (18, torch.bfloat16)])
+def test_the_kernel_agrees_with_the_definition(n, dtype):
+    """G and every gradient, in one block and in several."""
+    found = excesses(bk_core, reference.bk_core, inputs(n, dtype))
+    assert all(ratio <= K for ratio in found.values()), found
+
+
+def test_the_kernel_agrees_where_products_have_any_sign():
+    """There no theorem bounds the pivots; these are well away from zero."""
+    given = dict(zip("abcz", of_any_sign(18), strict=True))
+    given = {name: x.to(torch.complex64 if name == "z" else torch.float32) for name, x in given.items()}
+    found = excesses(bk_core, reference.bk_core, given)
+    assert all(ratio <= K for ratio in found.values()), found
+
+
+def test_the_kernel_takes_strided_inputs():
+    """A transposed view is no special case."""
+    given = {name: x.mT.contiguous().mT if x.dim() > 1 else x for name, x in inputs(17).items()}
+    assert not given["a"].is_contiguous()
+    found = excesses(bk_core, reference.bk_core, given)
+    assert all(ratio <= K for ratio in found.values()), found
+
+
+def test_one_z_serves_the_whole_batch():
+    """Its gradient is the sum over the batch."""
+    given = inputs(3)
+    z = given["z"][0].requires_grad_()
+    result = bk_core(given["a"], given["b"], given["c"], z)
+    result.real.sum().backward()
+    torch.testing.assert_close(result, bk_core(given["a"], given["b"], given["c"], z.detach().repeat(2)))
+    assert z.grad.shape == ()
+
+
+def test_a_matrix_that_falls_apart_is_two_matrices():
+    """A zero off the diagonal starts the fractions afresh."""
+    given = inputs(5)
+    given["b"][:, 2] = 0
+    a, b, c, z = given.values()
+    left, right = bk_core(a[:, :3], b[:, :2], c[:, :2], z), bk_core(a[:, 3:], b[:, 3:], c[:, 3:], z)
+    torch.testing.assert_close(bk_core(a, b, c, z), torch.cat((left, right), dim=-1))
+
+
+@pytest.mark.filterwarnings("ignore:(invalid value|divide by zero):RuntimeWarning")  # the interpreter's NumPy
+def test_a_vanishing_pivot_is_not_hidden():
+    """[[0, 1], [1, 0]] has an inverse, but its first pivot is zero when z = 0."""
+    a, b = torch.zeros(1, 2), torch.ones(1, 1)
+    assert not bk_core(a, b, b, torch.zeros(1, dtype=torch.complex64)).isfinite().any()
+
+
+def test_the_operator_meets_every_contract_of_a_custom_operator():
+    """Schema, fake rule and autograd registration; tracing runs the interpreter too often for a unit test."""
+    checks = ("test_schema", "test_faketensor", "test_autograd_registration")
+    torch.library.opcheck(autograd.bk_core, [x.requires_grad_() for x in inputs(2).values()], test_utils=checks)
+
+
+def test_fake_tensors_show_the_shape_without_computing():
+    """Half precision gives complex64."""
+    with FakeTensorMode():
+        a, b = torch.empty(4, 99, dtype=torch.bfloat16), torch.empty(4, 98, dtype=torch.bfloat16)
+        result = bk_core(a, b, b, torch.empty(4, dtype=torch.complex64))
+    assert (result.shape, result.dtype) == (a.shape, torch.complex64)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"a": torch.ones(2, 0)}, "a of shape .* has no element"),
+        ({"b": torch.ones(2, 3)}, r"b is torch.float32 \(2, 3\), but a asks for torch.float32 \(2, 2\)"),
+        ({"c": torch.ones(2, 2).half()}, "c is torch.float16"),
+        ({"z": torch.ones(2)}, "z is torch.float32"),
+        ({"z": torch.ones(3, dtype=torch.complex64)}, r"z is torch.complex64 \(3,\)"),
+    ],
+)
+def test_a_wrong_input_is_told_in_one_line(changes, said):
+    """What was given, and what is asked for."""
+    with pytest.raises(ValueError, match=said):
+        _check(**{**inputs(3), **changes})

@@ -1,0 +1,23 @@
+"""The Moebius recurrence agrees with its definition on a GPU."""
+
+import pytest
+import torch
+
+from kernels import hyperbolic_scan, implementation
+from kernels.case import excesses
+from kernels.hyperbolic_scan import reference
+from kernels.hyperbolic_scan.cases import CASES
+
+pytestmark = pytest.mark.gpu
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
+def test_the_kernel_agrees_with_the_definition_on_a_gpu(case, dtype):
+    """Over 500 steps: the definition takes them one by one, in Python. Forward and every gradient."""
+    given = case.make_inputs("cuda", dtype, 0)
+    given |= {name: given[name][:, :500] for name in "ab"}
+    assert implementation(given["b"]) == "triton"
+    found = excesses(hyperbolic_scan, reference.hyperbolic_scan, given)
+    assert found.pop("dcurvature") <= 8 * case.k  # the definition's own error in one number can be small by chance
+    assert all(ratio <= case.k for ratio in found.values()), found

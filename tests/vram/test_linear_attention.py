@@ -1,0 +1,32 @@
+"""The linear attention kernel agrees with its definition at real sizes."""
+
+from functools import partial
+
+import pytest
+import torch
+
+from kernels import implementation, linear_attention
+from kernels.case import excesses
+from kernels.linear_attention import reference
+from kernels.linear_attention.cases import CASES
+
+pytestmark = pytest.mark.gpu
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
+def test_the_kernel_agrees_with_the_definition_on_a_gpu(case, dtype, causal):
+    """On one sequence of four heads: float64 takes its time. Forward and every gradient."""
+    given = case.make_inputs("cuda", dtype, 0)
+    given = {name: x[:1, :4] if name in {"q", "k", "v"} else x for name, x in given.items()} | {"causal": causal}
+    assert implementation(given["q"]) == "triton"
+    del given["feature"]
+    found = excesses(partial(linear_attention, feature="elu"), _definition, given)
+    # In one number the definition's own error can be small by chance.
+    assert found.pop("dcurvature", 0) <= 8 * case.k
+    assert all(ratio <= case.k for ratio in found.values()), found
+
+
+def _definition(q, k, v, *, causal, curvature=None):
+    return reference.linear_attention(q, k, v, causal=causal, elu=True, curvature=curvature)[0]

@@ -1,0 +1,21 @@
+"""The Triton look-up agrees with its definition at real sizes."""
+
+import pytest
+import torch
+
+from kernels import implementation, tensor_train
+from kernels.case import excesses
+from kernels.tensor_train import reference
+from kernels.tensor_train.cases import CASES
+
+pytestmark = pytest.mark.gpu
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
+def test_the_kernel_agrees_with_the_definition_on_a_gpu(case, dtype):
+    """Embeddings and every gradient."""
+    given = case.make_inputs("cuda", dtype, 0)
+    assert implementation(given["core1"]) == "triton"
+    found = excesses(tensor_train, reference.tensor_train, given)
+    assert all(ratio <= case.k for ratio in found.values()), found
