@@ -42,12 +42,11 @@ def measure(claim: Claim, bench: Bench) -> Measurement:
 
 def as_claim(name: str, given: dict[str, Any], predicted: Mapping[str, Any]) -> Claim:
     """The claim that the prediction is right: the model of its size fits, and no larger one does."""
-    mode = "a training step" if given.get("train") else "a forward pass"
     return Claim(
         id=f"{FIT}/{name}",
         document=FIT,
         section="Largest models under a budget",
-        says=f"In {mode} over {given['tokens']} tokens, this is the largest {given['model']} that fits the budget.",
+        says="This is the largest model of its kind that fits the budget, its width or its depth varied.",
         documented=Decimal(predicted["parameters"]),
         unit="count",
         probe="capacity",
