@@ -1,3 +1,3 @@
 """MUSE verifies what documents say about memory-efficient language models."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -26,15 +26,17 @@ def track(items: Sequence[T], doing: str, name: Callable[[T], str]) -> Iterator[
 
 
 @contextmanager
-def working(doing: str) -> Iterator[None]:
-    """Show that something is going on."""
+def working(doing: str) -> Iterator[Callable[[str], None]]:
+    """Show that something is going on; yields a function that says what it is now."""
     from rich.console import Console
 
     console = Console(stderr=True)
-    with console.status(doing) if console.is_terminal else _nothing():
-        yield
+    if not console.is_terminal:
+        yield _nobody
+        return
+    with console.status(doing) as status:
+        yield status.update
 
 
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield
+def _nobody(text: str) -> None:
+    """Tell nobody."""

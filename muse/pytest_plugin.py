@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +18,22 @@ import pytest
 
 from muse.claims.claim import Claim, Status
 from muse.config import load_settings
-from muse.errors import ClaimInconclusive, ClaimRefuted, LedgerError, UsageError
+from muse.errors import ClaimInconclusive, ClaimRefuted, LedgerError, StoreError, UsageError
 from muse.probes import PROBES
 from muse.store.record import Record
-from muse.verify import Run, enforce, open_ledger, verify
+from muse.verify import Run, enforce, held, open_ledger, reuse, verify
 
 RUN = pytest.StashKey[Run]()
 MALFORMED = pytest.StashKey[bool]()
+TIMES = ("benchmark_json", "benchmark_save", "benchmark_autosave", "benchmark_compare", "benchmark_histogram")
+"""pytest-benchmark's options that keep or compare times: such a run measures everything, for a record has no times."""
 RAISED = {Status.REFUTED: ClaimRefuted, Status.INCONCLUSIVE: ClaimInconclusive}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--require-gpu`: a GPU claim that was not measured fails, instead of being skipped."""
+    """`--fresh` measures also what this machine has measured; `--require-gpu` fails where it would skip."""
     group = parser.getgroup("muse", "verification of documented claims")
+    group.addoption("--fresh", action="store_true", help="measure also the claims whose evidence still holds here")
     group.addoption("--require-gpu", action="store_true", help="fail the GPU claims that could not be measured")
 
 
@@ -74,16 +77,28 @@ def run(pytestconfig: pytest.Config) -> Run:
     return pytestconfig.stash[RUN]
 
 
+@pytest.fixture(scope="session")
+def known(pytestconfig: pytest.Config) -> Mapping[tuple[str, str], Record]:
+    """What this machine has measured already, read once; nothing where this run measures everything."""
+    if any(pytestconfig.getoption(name, default=None) for name in ("fresh", *TIMES)):
+        return {}
+    try:
+        return held(load_settings(pytestconfig.rootpath))
+    except StoreError as error:
+        pytest.exit(str(error), returncode=error.exit_code)
+
+
 @pytest.fixture
-def decide(benchmark: Any, run: Run, request: pytest.FixtureRequest) -> Callable[[Claim], Record]:
-    """Verify a claim as a benchmark, and raise, skip or pass by its verdict."""
+def decide(
+    benchmark: Any, run: Run, known: Mapping[tuple[str, str], Record], request: pytest.FixtureRequest
+) -> Callable[[Claim], Record]:
+    """Take a claim's evidence or verify it as a benchmark, and raise, skip or pass by its verdict."""
 
     def decide(claim: Claim) -> Record:
-        if claim.probe and PROBES[claim.probe].timed:
-            record = verify(claim, run, _rounds(benchmark), xdist="PYTEST_XDIST_WORKER" in os.environ)
+        if record := reuse(claim, known):
+            request.node.user_properties.append(("reused", record.id))
         else:
-            record = benchmark.pedantic(verify, args=(claim, run), rounds=1, iterations=1)
-        benchmark.extra_info.update(_extra_info(record))
+            record = _verified(claim, run, benchmark)
         told = [claim.document, str(record.verdict.status), record.verdict.reason]
         request.node.user_properties.append(("muse", told))
         if record.verdict.status is Status.UNMEASURED:
@@ -95,6 +110,16 @@ def decide(benchmark: Any, run: Run, request: pytest.FixtureRequest) -> Callable
         return record
 
     return decide
+
+
+def _verified(claim: Claim, run: Run, benchmark: Any) -> Record:
+    """The claim's new record, with its times and facts in pytest-benchmark's hands."""
+    if claim.probe and PROBES[claim.probe].timed:
+        record = verify(claim, run, _rounds(benchmark), xdist="PYTEST_XDIST_WORKER" in os.environ)
+    else:
+        record = benchmark.pedantic(verify, args=(claim, run), rounds=1, iterations=1)
+    benchmark.extra_info.update(_extra_info(record))
+    return record
 
 
 def _rounds(benchmark: Any) -> Callable[[Callable[[], None], int], None]:
@@ -146,25 +171,29 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Count verdicts by document, say what was not measured and why, and where the records are."""
-    seen = list(_verdicts(terminalreporter))
-    if not seen:
+    """Count verdicts by document, say what was reused, what was not measured and why, and where the records are."""
+    decided = list(_decided(terminalreporter))
+    if not decided:
         return
+    seen = [tuple(properties["muse"]) for properties in decided]
     terminalreporter.section("claims")
     for document in sorted({document for document, _, _ in seen}):
         counts = Counter(status for name, status, _ in seen if name == document)
         terminalreporter.line(f"{document}: " + ", ".join(f"{counts[status]} {status}" for status in Status))
+    if reused := sum("reused" in properties for properties in decided):
+        terminalreporter.line(f"reused: {reused} of {len(seen)} claims; --fresh measures all")
     reasons = Counter(reason for _, status, reason in seen if status == Status.UNMEASURED)
     for reason, count in sorted(reasons.items()):
         terminalreporter.line(f"UNMEASURED: {count} claims, {reason}", yellow=True, bold=True)
     if reasons["timed_under_xdist"]:
         terminalreporter.line("REFUSED: timings do not run under xdist; run them without -n", red=True, bold=True)
-    if run := config.stash.get(RUN, None):
+    if (run := config.stash.get(RUN, None)) and run.records.exists():
         terminalreporter.line(f"records: {run.records}")
 
 
-def _verdicts(terminalreporter: Any) -> Iterator[tuple[str, str, str]]:
+def _decided(terminalreporter: Any) -> Iterator[dict[str, Any]]:
+    """The properties of every test that decided a claim."""
     for reports in terminalreporter.stats.values():
         for report in reports:
-            if getattr(report, "when", None) == "call":
-                yield from (tuple(value) for name, value in report.user_properties if name == "muse")
+            if getattr(report, "when", None) == "call" and "muse" in (properties := dict(report.user_properties)):
+                yield properties

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 from muse import machine, probes
 from muse.claims.claim import Claim, Ledger, Status
@@ -92,6 +93,37 @@ def verify(claim: Claim, run: Run, rounds: Rounds = plain_rounds, *, xdist: bool
     return record
 
 
+def held(settings: Settings) -> dict[tuple[str, str], Record]:
+    """What was measured in this place already, the newest by claim and fingerprint, as `reuse` looks it up.
+
+    A place is a machine with its GPU, PyTorch, Triton and the variables that can move a measurement.
+    An unmeasured record holds nothing.
+    Raises StoreError for an unreadable row.
+    """
+    slug, here = machine.slug(), _place(provenance(settings))
+    committed = (settings.path("results") / slug).glob("*.jsonl")
+    own = settings.path("runs").glob(f"*_{slug}_*/{files.RECORDS}")
+    records = [record for file in (*committed, *own) for record in files.read(file)]
+    return {
+        (record.claim.id, record.fingerprint): record
+        for record in sorted(records, key=lambda record: record.time)
+        if record.verdict.status is not Status.UNMEASURED and _place(record.provenance) == here
+    }
+
+
+def _place(source: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Of a provenance. Which of several equal GPUs it was does not matter."""
+    gpu, packages = source.get("gpu") or {}, source.get("packages") or {}
+    environment = {**source.get("environment", {}), "CUDA_VISIBLE_DEVICES": None}
+    return source.get("machine"), gpu.get("name"), packages.get("torch"), packages.get("triton"), environment
+
+
+def reuse(claim: Claim, known: Mapping[tuple[str, str], Record]) -> Record | None:
+    """The record that still decides the claim, with the claim as it is told today; None where it is to be measured."""
+    record = known.get((claim.id, fingerprint(claim)))
+    return record and replace(record, claim=claim)
+
+
 def possible(claim: Claim, *, xdist: bool = False) -> None:
     """Raise Unmeasured when this machine, or this way of running, cannot measure the claim."""
     if claim.probe is None:
@@ -137,7 +169,8 @@ def exit_code(records: Iterable[Record]) -> int:
 
 def fingerprint(claim: Claim) -> str:
     """A hash of the claim's bound and of the source of its probe and its models."""
-    named = [claim.given.get("model"), claim.given.get("against"), *claim.given.get("sequence", [])]
+    subjects = [claim.given.get("model"), claim.given.get("against"), *claim.given.get("sequence", [])]
+    named = [one["model"] if isinstance(one, dict) else one for one in subjects]
     modules = {PRESETS[name] for name in named if name in PRESETS}
     if claim.probe:
         modules.add(probes.PROBES[claim.probe].module)
@@ -146,6 +179,10 @@ def fingerprint(claim: Claim) -> str:
 
 
 def stale(record: Record, ledger: Ledger) -> bool:
-    """Whether the claim, its probe or its models have changed since, or the claim is gone."""
-    current = {claim.id: claim for claim in ledger.claims}.get(record.claim.id)
+    """Whether the claim, its probe or its models have changed since, or the claim is gone.
+
+    What `muse fit` claims, no document does; it stands for itself.
+    """
+    own = record.claim if record.claim.document == probes.FIT else None
+    current = {claim.id: claim for claim in ledger.claims}.get(record.claim.id, own)
     return current is None or fingerprint(current) != record.fingerprint

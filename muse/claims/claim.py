@@ -190,6 +190,8 @@ class Document:
     title: str
     published: str
     hardware: str
+    original: str | None = None
+    """The title in the document's own words."""
 
 
 @dataclass(frozen=True)

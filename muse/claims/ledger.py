@@ -1,6 +1,7 @@
 """Claim files become claims; every fault of every file is reported at once, with its line.
 
-One folder per document, with `document.yaml` about the document itself and one file per section.
+One folder per document, with `document.yaml` about the document itself and one file per section;
+`numbers.yaml`, where there is one, belongs to `muse.coverage`.
 A claim may hold a table of `cases`; each case repeats only what differs, so that YAML reads like the document.
 """
 
@@ -24,6 +25,7 @@ class DocumentEntry(Data):
     """`document.yaml`: the document itself."""
 
     title: str
+    original: str | None = Field(None, description="The title in the document's own words.")
     published: str
     hardware: str
 
@@ -79,7 +81,7 @@ def load_ledger(folder: Path, probes: Mapping[str, Signature]) -> Ledger:
         if document := reader.document(home):
             documents[home.name] = document
         for file in sorted(home.glob("*.yaml")):
-            if file.name != "document.yaml":
+            if file.name not in ("document.yaml", "numbers.yaml"):
                 reader.section(home.name, file)
     reader.check_neighbours()
     if reader.faults:
@@ -111,7 +113,7 @@ class _Reader:
         except ValidationError as error:
             for one in error.errors():
                 place = tuple(one["loc"])
-                self.fault(file, page.line(place), _told(one["type"], one["msg"], place, one.get("input")))
+                self.fault(file, page.line(place), told(one["type"], one["msg"], place, one.get("input")))
             return None, page
 
     def document(self, home: Path) -> Document | None:
@@ -120,7 +122,7 @@ class _Reader:
             self.fault(file, 1, "missing, expected a file with title, published and hardware")
             return None
         entry, _ = self.parse(file, DocumentEntry)
-        return Document(home.name, entry.title, entry.published, entry.hardware) if entry else None
+        return Document(home.name, entry.title, entry.published, entry.hardware, entry.original) if entry else None
 
     def section(self, document: str, file: Path) -> None:
         parsed, page = self.parse(file, ClaimFile)
@@ -211,12 +213,12 @@ def _probe_faults(signature: Signature, stated: Mapping[str, Any], unit: str | N
     try:
         signature.given.model_validate(stated["given"])
     except ValidationError as error:
-        faults += [f"given: {_told(e['type'], e['msg'], tuple(e['loc']), e.get('input'))}" for e in error.errors()]
+        faults += [f"given: {told(e['type'], e['msg'], tuple(e['loc']), e.get('input'))}" for e in error.errors()]
     return faults
 
 
-def _told(kind: str, message: str, place: positions.Place, found: Any) -> str:
-    """One fault of the schema in our words."""
+def told(kind: str, message: str, place: positions.Place, found: Any) -> str:
+    """One of pydantic's faults in our words: its type and text, where it is, and what stands there."""
     where = ".".join(str(part) for part in place)
     match kind:
         case "extra_forbidden":

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import typer
 
-from muse.cli import claims, evidence, memory
+from muse.cli import claims, coverage, evidence, history, memory
 from muse.errors import LedgerError, MuseError
 
 app = typer.Typer(
@@ -23,8 +23,12 @@ app.command()(claims.show)
 app.command()(evidence.verify)
 app.command()(memory.predict)
 app.command()(memory.measure)
+app.command()(memory.fit)
 app.command()(evidence.report)
 app.command()(evidence.promote)
+app.command()(history.diff)
+app.command()(history.summary)
+app.command()(coverage.coverage)
 app.command()(claims.doctor)
 app.command()(claims.schema)
 

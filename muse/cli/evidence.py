@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from muse.claims.claim import Status
+from muse.claims.claim import Ledger, Status
 from muse.cli.printing import Json, Selection, print_json
 from muse.config import Settings, load_settings
 from muse.errors import Unmeasured
@@ -18,26 +18,34 @@ from muse.store.record import Record
 
 def verify(
     selection: Selection = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Measure also the claims whose evidence still holds here.")
+    ] = False,
     require_gpu: Annotated[bool, typer.Option(help="Fail when a GPU claim could not be measured.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Measure and judge the claims that this machine can decide, and render a report of the run."""
+    """Decide the claims that this machine can, by evidence that still holds or a new measurement, and report."""
     from muse import verify as story
     from muse.progress import track
-    from muse.store.files import read
 
     settings = load_settings()
     claims = story.select(story.open_ledger(settings), selection)
+    known = {} if fresh else story.held(settings)
     run = story.Run.start(settings)
-    records = [story.verify(claim, run) for claim in track(claims, "verifying", lambda claim: claim.id)]
+    records = [
+        story.reuse(claim, known) or story.verify(claim, run)
+        for claim in track(claims, "verifying", lambda claim: claim.id)
+    ]
     changed = [story.told(r) for r in records if story.changed(r)]
-    view = _view(settings, [*_committed(settings), *read(run.records)])
-    paths = _write(settings, view, run.folder)
+    reused = [r.id for r in records if r.run != run.folder.name]
+    view = _view(settings, [*_committed(settings), *records])
+    paths = _write_english(settings, view, run.folder)
     if as_json:
-        print_json({"run": run.folder.name, "changed": changed, "records": [json.loads(r.to_json()) for r in records]})
+        rows = [json.loads(r.to_json()) for r in records]
+        print_json({"run": run.folder.name, "reused": reused, "changed": changed, "records": rows})
     else:
         _print_counts(view)
-        _print_decided(records)
+        _print_decided(records, len(reused))
         for path in paths:
             typer.echo(str(path.relative_to(settings.root) if path.is_relative_to(settings.root) else path))
         for line in changed:
@@ -48,28 +56,42 @@ def verify(
 
 
 def report(
+    lang: Annotated[str | None, typer.Option(help="Only this language, such as `en`; all without it.")] = None,
     run: Annotated[str | None, typer.Option(help="Render one run (or `latest`) beside its records instead.")] = None,
 ) -> None:
     """Rewrite the committed reports from committed records alone."""
+    from muse.reporting import publish
+    from muse.reporting.words import languages
     from muse.store.files import RECORDS, find_run, read
+    from muse.verify import open_ledger, stale
 
     settings = load_settings()
-    records = _committed(settings)
-    folder = settings.path("reports")
+    records, folder = _committed(settings), settings.path("reports")
     if run:
         folder = find_run(settings.path("runs"), run)
         records += read(folder / RECORDS)
-    for path in _write(settings, _view(settings, records), folder):
+    ledger, templates = open_ledger(settings), _templates(settings)
+    wanted = [lang] if lang else list(languages(templates / "messages"))
+    found = publish.files(
+        records, lambda record: stale(record, ledger), lambda one: _titles(ledger, one), wanted, templates
+    )
+    for path in publish.write(found, folder):
         typer.echo(str(path))
+    for path in publish.left_over(found, folder):
+        path.unlink()
+        typer.echo(f"removed {path}")
 
 
-def promote(run: Annotated[str, typer.Argument(help="A run's name, or `latest`.")]) -> None:
-    """Move a run's records into the committed results."""
-    from muse.store.files import find_run
+def promote(run: Annotated[str, typer.Argument(help="A run's name, `latest`, or `all`.")]) -> None:
+    """Move a run's records into the committed results; `all` where a run was cut off and gone on with."""
+    from muse.store.files import find_run, known_runs
     from muse.store.files import promote as move
 
     settings = load_settings()
-    typer.echo(str(move(find_run(settings.path("runs"), run), settings.path("results"))))
+    runs, results = settings.path("runs"), settings.path("results")
+    names = known_runs(runs) if run == "all" else []
+    for folder in [find_run(runs, name) for name in names or [run]]:
+        typer.echo(str(move(folder, results)))
 
 
 def _committed(settings: Settings) -> list[Record]:
@@ -78,18 +100,32 @@ def _committed(settings: Settings) -> list[Record]:
     return read_all(settings.path("results"))
 
 
+def _templates(settings: Settings) -> Path:
+    return settings.path("reports") / "templates"
+
+
+def _titles(ledger: Ledger, lang: str) -> dict[str, str]:
+    from muse.reporting.words import ENGLISH
+
+    return {d.name: d.title if lang == ENGLISH else d.original or d.title for d in ledger.documents.values()}
+
+
 def _view(settings: Settings, records: list[Record]) -> Any:
+    """The view in English: a new sentence needs no translation before it can be verified."""
     from muse.reporting.view import build
+    from muse.reporting.words import ENGLISH, load
     from muse.verify import open_ledger, stale
 
-    ledger = open_ledger(settings)
-    return build(records, lambda record: stale(record, ledger), {d.name: d.title for d in ledger.documents.values()})
+    ledger, words = open_ledger(settings), load(ENGLISH, _templates(settings) / "messages")
+    return build(records, lambda record: stale(record, ledger), _titles(ledger, ENGLISH), words)
 
 
-def _write(settings: Settings, view: Any, folder: Path) -> list[Path]:
-    from muse.reporting.render import write
+def _write_english(settings: Settings, view: Any, folder: Path) -> list[Path]:
+    from muse.reporting.publish import write
+    from muse.reporting.render import render
 
-    return write(view, settings.path("reports") / "templates", folder)
+    pages = render(view, _templates(settings))
+    return write({f"{view.words.lang}/{name}": text.encode() for name, text in pages.items()}, folder)
 
 
 def _print_counts(view: Any) -> None:
@@ -103,9 +139,11 @@ def _print_counts(view: Any) -> None:
         typer.echo("  ".join([f"{name:<{width}}", *counts]))
 
 
-def _print_decided(records: list[Record]) -> None:
-    """How much of the table this run decided, and why not the rest."""
+def _print_decided(records: list[Record], reused: int) -> None:
+    """How much of the table this run decided, how much of that by earlier evidence, and why not the rest."""
     missing = Counter(r.verdict.reason for r in records if r.verdict.status is Status.UNMEASURED)
     typer.echo(f"decided by this run: {len(records) - missing.total()} of {len(records)}")
+    if reused:
+        typer.echo(f"reused: {reused} of {len(records)} claims; --fresh measures all")
     for reason, count in sorted(missing.items()):
         typer.echo(f"not decided, {reason}: {count}; the table counts committed evidence for them, where there is any")

@@ -1,7 +1,9 @@
-"""Commands about a model's memory: predict, measure."""
+"""Commands about a model's memory: predict, measure, fit."""
 
 from __future__ import annotations
 
+from contextlib import suppress
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -9,23 +11,45 @@ import typer
 from muse import machine
 from muse.cli.printing import Json, print_json
 from muse.config import load_settings
-from muse.errors import Unmeasured, UsageError
+from muse.errors import Unmeasured
 from muse.units import parse_bytes, printed
 
 if TYPE_CHECKING:
     from muse.memory.workload import Workload
 
 ModelName = Annotated[str, typer.Argument(help="A preset, such as phase8_maximum.")]
-Train = Annotated[bool, typer.Option("--train", help="A whole training step instead of one forward pass.")]
+Train = Annotated[bool, typer.Option("--train", help="A training step instead of one forward pass.")]
+Optimizer = Annotated[
+    str,
+    typer.Option(
+        help="Of the training step: none, sgd, adamw, adamw8bit, adafactor, or one of\
+ these with _in_backward."
+    ),
+]
 Batch = Annotated[int, typer.Option(help="Sequences at once.")]
 Tokens = Annotated[int, typer.Option(help="Tokens per sequence.")]
 Dtype = Annotated[str, typer.Option(help="float32, float16 or bfloat16.")]
 Budget = Annotated[str | None, typer.Option(help="An amount of memory, such as 8GiB.")]
 
 
+class Mode(StrEnum):
+    """What is run."""
+
+    inference = "inference"
+    training = "training"
+
+
+class Vary(StrEnum):
+    """What makes a model larger."""
+
+    width = "width"
+    layers = "layers"
+
+
 def predict(
     model: ModelName,
     train: Train = False,
+    optimizer: Optimizer = "adamw",
     batch: Batch = 1,
     tokens: Tokens = 512,
     dtype: Dtype = "float16",
@@ -33,7 +57,7 @@ def predict(
     as_json: Json = False,
 ) -> None:
     """Predict the peak memory of a model on a GPU, without one."""
-    settings, what = load_settings(), _workload(model, train, batch, tokens, dtype)
+    settings, what = load_settings(), _workload(model, train, optimizer, batch, tokens, dtype)
     cap = None if budget is None else parse_bytes(budget)
     from muse.memory.predict import predict as run
     from muse.memory.predict import workspace_bytes
@@ -48,6 +72,7 @@ def predict(
         "batch": batch,
         "dtype": dtype,
         "train": train,
+        "optimizer": optimizer if train else None,
         "total_bytes": found.total_bytes,
         "by_kind": dict(found.by_kind),
     }
@@ -57,6 +82,7 @@ def predict(
 def measure(
     model: ModelName,
     train: Train = False,
+    optimizer: Optimizer = "adamw",
     batch: Batch = 1,
     tokens: Tokens = 512,
     dtype: Dtype = "float16",
@@ -64,7 +90,7 @@ def measure(
     as_json: Json = False,
 ) -> None:
     """Measure the peak memory of a model on this machine's GPU, under a hard cap if a budget is given."""
-    settings, what = load_settings(), _workload(model, train, batch, tokens, dtype)
+    settings, what = load_settings(), _workload(model, train, optimizer, batch, tokens, dtype)
     cap = None if budget is None else parse_bytes(budget)
     if cap is not None:
         machine.check_budget(cap)
@@ -83,6 +109,7 @@ def measure(
         "batch": batch,
         "dtype": dtype,
         "train": train,
+        "optimizer": optimizer if train else None,
         "total_bytes": found.peak,
         "by_kind": found.by_kind,
         "reserved_bytes": found.reserved,
@@ -92,15 +119,74 @@ def measure(
     _print_memory(facts, cap, as_json)
 
 
-def _workload(model: str, train: bool, batch: int, tokens: int, dtype: str) -> Workload:
-    """The workload of the command line's words. Raises UsageError before torch is loaded where it can."""
-    from muse.models import PRESETS
+def fit(
+    model: ModelName,
+    budget: Annotated[str, typer.Option(help="An amount of memory, such as 8GiB.")],
+    mode: Annotated[Mode, typer.Option(help="One forward pass, or a whole training step.")],
+    optimizer: Optimizer = "adamw",
+    tokens: Tokens = 512,
+    vary: Annotated[Vary, typer.Option(help="What is varied to make the model larger.")] = Vary.width,
+    as_json: Json = False,
+) -> None:
+    """Find the largest model of a preset's kind that fits a budget: predicted, then confirmed on the GPU."""
+    from muse import verify as story
+    from muse.models import check
+    from muse.probes import capacity
+    from muse.probes.bench import Bench
+    from muse.progress import working
 
-    if model not in PRESETS:
-        raise UsageError(f"unknown model {model!r}; allowed are {', '.join(PRESETS)}")
+    check(model)
+    settings, cap = load_settings(), parse_bytes(budget)
+    machine.check_budget(cap)
+    given: dict[str, Any] = {"model": model, "tokens": tokens, "vary": vary.value, "budget": cap}
+    if mode is Mode.training:
+        given |= {"train": True, "optimizer": optimizer}
+    run = story.Run.start(settings)
+    with working(f"fitting {model}") as say:
+        bench = Bench(settings, run.folder / "readings", say=say)
+        predicted = capacity.largest(given, bench, measured=False)
+        claim = capacity.as_claim(f"{model}-{mode.value}-{budget}", given, predicted)
+        if machine.gpus():
+            with suppress(Unmeasured):  # remembered, and told by the record
+                capacity.largest(given, bench, measured=True)
+    record = story.verify(claim, run)
+    facts = {
+        **given,
+        "predicted": predicted,
+        "verdict": record.verdict.status.value,
+        "reason": record.verdict.reason,
+        "detail": record.verdict.detail,
+        "measured": record.measurement and record.measurement.how["found"],
+        "record": str(run.records),
+    }
+    if as_json:
+        print_json(facts)
+    else:
+        _print_fit(facts, budget)
+    raise typer.Exit(story.exit_code([record]))
+
+
+def _print_fit(facts: dict[str, Any], budget: str) -> None:
+    """Prediction and measurement, each in a line."""
+    typer.echo(f"{facts['model']} under {budget}, {facts['tokens']} tokens, {facts['vary']} varied")
+    for name in ("predicted", "measured"):
+        found = facts[name]
+        told = facts["detail"] if found is None else f"{found['parameters']:,} parameters"
+        size = "" if found is None else f", {facts['vary']} {found['size']}"
+        typer.echo(f"{name:>12}  {told}{size}")
+    typer.echo(f"{'verdict':>12}  {facts['verdict']}, {facts['reason']}")
+    typer.echo(f"{'record':>12}  {facts['record']}")
+
+
+def _workload(model: str, train: bool, optimizer: str, batch: int, tokens: int, dtype: str) -> Workload:
+    """The workload of the command line's words. Raises UsageError before torch is loaded where it can."""
+    from muse.models import check
+
+    check(model)
     from muse.probes.workloads import workload
 
-    return workload({"model": model, "train": train, "batch": batch, "tokens": tokens, "dtype": dtype})
+    stated = {"model": model, "train": train, "optimizer": optimizer, "batch": batch, "tokens": tokens, "dtype": dtype}
+    return workload(stated)
 
 
 def _print_memory(facts: dict[str, Any], budget: int | None, as_json: bool) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from muse import machine
@@ -38,8 +39,8 @@ class Peak:
     process: int | None
     """What the driver charged the process; None where it does not say."""
     by_kind: dict[str, int] = field(default_factory=dict)
-    """Bytes for each purpose: what is left of the peak after parameters, gradients, optimizer state and workspace
-    is the activations'."""
+    """Bytes for each purpose at the peak: what is left of it after parameters, gradients, optimizer state and
+    workspace is the activations'."""
     how: dict[str, Any] = field(default_factory=dict)
 
 
@@ -54,23 +55,26 @@ def sound(workload: Workload, cap: int | None) -> Peak:
         budget.impose(cap)
     model = workload.place(device)
     loaded = torch.cuda.memory_allocated()
-    ids, optimizer = workload.ids(device), workload.optimizer(model)
+    gradients = Gradients(model)
+    ids, updates = workload.ids(device), workload.updates(model)
     with _autocast(workload):
         with Attention() as attention:
-            workload.step(model, ids, optimizer)
+            workload.step(model, ids, updates)
         _clean()
         torch._C._cuda_clearCublasWorkspaces()
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
-        workload.step(model, ids, optimizer)
+        gradients.held = gradients.peak = 0
+        workload.step(model, ids, updates)
         torch.cuda.synchronize()
+    gradients.look()
     peak, reserved = torch.cuda.max_memory_allocated(), torch.cuda.max_memory_reserved()
     _clean()
     workspace = torch.cuda.memory_allocated() - before
     parameters = _bytes(model.parameters())
-    state = _bytes(t for s in optimizer.state.values() for t in s.values() if t.is_cuda) if optimizer else 0
-    kinds = {"parameters": loaded, "gradients": loaded if workload.train else 0, "optimizer": state}
+    at_peak = gradients.at_peak if updates.keeps_gradients else 0
+    kinds = {"parameters": loaded, "gradients": at_peak, "optimizer": _bytes(updates.state())}
     kinds["activations"] = peak - sum(kinds.values()) - workspace
     kinds["workspace"] = workspace
     stats = torch.cuda.memory_stats()
@@ -104,17 +108,17 @@ def extra(prepares: Sequence[Callable[[torch.device], Callable[[], object]]], dt
     return found
 
 
-def documented(workloads: Sequence[Workload]) -> list[Peak]:
-    """The documents' procedure: every model after the other in one process, the peak reset before building.
+def documented(workloads: Sequence[Workload], reset: str) -> list[Peak]:
+    """The documents' procedure: every model after the other in one process, the peak reset before or after loading.
 
     No warm-up, and nothing clears the matrix library's workspace, so every model after the first is charged
     with it as if it were its own weight.
     """
     device, how = _prepare()
-    return [_documented_one(workload, device, how) for workload in workloads]
+    return [_documented_one(workload, reset, device, how) for workload in workloads]
 
 
-def _documented_one(workload: Workload, device: torch.device, how: dict[str, Any]) -> Peak:
+def _documented_one(workload: Workload, reset: str, device: torch.device, how: dict[str, Any]) -> Peak:
     _clean()
     torch.cuda.reset_peak_memory_stats()
     torch.cuda.empty_cache()
@@ -122,8 +126,11 @@ def _documented_one(workload: Workload, device: torch.device, how: dict[str, Any
     loaded = torch.cuda.memory_allocated()
     parameters = _bytes(model.parameters())
     ids = workload.ids(device)
+    if reset == "after_loading":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
     with _autocast(workload), Attention() as attention:
-        workload.step(model, ids, workload.optimizer(model))
+        workload.step(model, ids, workload.updates(model))
     torch.cuda.synchronize()
     return Peak(
         parameters=parameters,
@@ -134,6 +141,25 @@ def _documented_one(workload: Workload, device: torch.device, how: dict[str, Any
         process=None,
         how={**how, "attention": attention.backends()},
     )
+
+
+class Gradients:
+    """Follows how many bytes of gradients are there when the peak is reached, looking as each is accumulated."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.held = self.at_peak = self.peak = 0
+        for parameter in model.parameters():
+            parameter.register_post_accumulate_grad_hook(self._note)
+
+    def look(self) -> None:
+        """If the peak has risen since, it rose with the gradients held so far."""
+        peak = torch.cuda.max_memory_allocated()
+        if peak > self.peak:
+            self.peak, self.at_peak = peak, self.held
+
+    def _note(self, parameter: Tensor) -> None:
+        self.look()
+        self.held += parameter.numel() * parameter.element_size()
 
 
 class Attention(TorchDispatchMode):

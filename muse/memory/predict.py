@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 import weakref
 from collections import Counter
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from muse.errors import UsageError
-from muse.memory.semantics import cuda_autocast
+from muse.memory.semantics import cuda_autocast, cuda_fused
 from muse.memory.workload import DTYPES, Workload
 
 KINDS = ("parameters", "gradients", "optimizer", "activations", "workspace")
@@ -41,6 +41,8 @@ class Footprint:
 
     by_kind: Mapping[str, int]
     model_bytes: int
+    loading_bytes: int
+    """The most that loading the model needed at once."""
 
     @property
     def total_bytes(self) -> int:
@@ -60,6 +62,8 @@ class Tracker(TorchDispatchMode):
         self._held: dict[int, str] = {}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten._local_scalar_dense.default:
+            return 1.0  # what a fake tensor holds, nobody knows; memory must not depend on it
         out = func(*args, **(kwargs or {}))
         for leaf in tree_leaves(out):
             if isinstance(leaf, Tensor) and leaf.untyped_storage()._cdata not in self._held:
@@ -100,23 +104,55 @@ def predict(workload: Workload, workspace: int) -> Footprint:
     A training step is predicted in the steady state: the second step, with optimizer state present.
     Its backward pass runs in a thread of its own, which has a workspace too.
     """
-    tracker = Tracker()
-    with FakeTensorMode(), _autocast(workload), tracker:
-        model = workload.place(torch.device("cpu"))
-        ids = workload.ids(torch.device("cpu"))
+    tracker, cpu = Tracker(), torch.device("cpu")
+    with FakeTensorMode(), plain_modules(), cuda_fused(), _autocast(workload), tracker:
+        model, ids = replace(workload, through_float32=False).place(cpu), workload.ids(cpu)
         for parameter in model.parameters():
             tracker.hold(parameter, "parameters")
         model_bytes = tracker.live["parameters"]
-        optimizer = workload.optimizer(model)
         tracker.live["workspace"] = workspace
-        if optimizer:
+        if workload.train:
             tracker.live["workspace"] += workspace
             _follow_gradients(model, tracker)
-            workload.step(model, ids, optimizer)
-            _follow_state(optimizer, tracker)
+        updates = workload.updates(model)
+        if workload.train:
+            workload.step(model, ids, updates)
+            for tensor in updates.state():
+                tracker.hold(tensor, "optimizer")
+            for tensor in updates.counts():
+                tracker.hold(tensor, "host")
         tracker.peak = Counter()
-        workload.step(model, ids, optimizer)
-    return Footprint({kind: tracker.peak[kind] for kind in KINDS}, model_bytes)
+        workload.step(model, ids, updates)
+    loading = _loading(model) if workload.converts else model_bytes
+    return Footprint({kind: tracker.peak[kind] for kind in KINDS}, model_bytes, loading)
+
+
+def _loading(model: nn.Module) -> int:
+    """The most at once while the float32 parameters are converted one by one, each old one dropped as it is done."""
+    sizes = [(allocated(4 * p.numel()), allocated(p.numel() * p.element_size())) for p in _in_order(model)]
+    live = most = sum(wide for wide, _ in sizes)
+    for wide, narrow in sizes:
+        most = max(most, live + narrow)
+        live += narrow - wide
+    return most
+
+
+def _in_order(model: nn.Module) -> Iterator[nn.Parameter]:
+    """As ``Module.to`` visits them: a module's children before its own."""
+    for child in model.children():
+        yield from _in_order(child)
+    yield from model.parameters(recurse=False)
+
+
+@contextmanager
+def plain_modules() -> Iterator[None]:
+    """Without the fused inference path of PyTorch's transformer modules, which no measurement takes either."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
 
 
 def predict_extra(prepare: Callable[[torch.device], Callable[[], object]], dtype: str) -> int:
@@ -140,13 +176,6 @@ def _follow_gradients(model: nn.Module, tracker: Tracker) -> None:
             parameter.register_post_accumulate_grad_hook(
                 lambda p: tracker.hold(p.grad, "gradients") if p.grad is not None else None
             )
-
-
-def _follow_state(optimizer: torch.optim.Optimizer, tracker: Tracker) -> None:
-    """Count what the optimizer keeps; AdamW counts its steps in scalars that stay on the CPU."""
-    for state in optimizer.state.values():
-        for name, tensor in state.items():
-            tracker.hold(tensor, "host" if name == "step" else "optimizer")
 
 
 def _autocast(workload: Workload) -> Any:

@@ -1,4 +1,6 @@
-"""Let fake CPU tensors follow CUDA's autocast, so that a prediction sees the copies a GPU would make.
+"""Let fake CPU tensors do as CUDA does, so that a prediction sees the copies that a GPU would make.
+
+Autocast follows CUDA's lists; dropout and attention are the fused ones.
 
 CPU autocast already has CUDA's list of half-precision operations; it lacks most of the float32 list.
 Source: "Autocast Op Reference", PyTorch documentation.
@@ -68,6 +70,52 @@ def cuda_autocast(dtype: torch.dtype) -> Iterator[None]:
             yield
     finally:
         library._destroy()
+
+
+@contextmanager
+def cuda_fused() -> Iterator[None]:
+    """Dropout that keeps one byte per element, and attention that keeps no weights whether it drops some or not."""
+    library = torch.library.Library("aten", "IMPL")
+    try:
+        library.impl("dropout", _dropout, "AutogradCPU")
+        library.impl("scaled_dot_product_attention", _attention, "AutogradCPU")
+        yield
+    finally:
+        library._destroy()
+
+
+def _dropout(x: torch.Tensor, p: float, train: bool) -> torch.Tensor:  # noqa: FBT001  # the operator's signature
+    dropped: torch.Tensor = torch.native_dropout(x, p, train)[0] if train and p > 0 else x
+    return dropped
+
+
+def _attention(  # noqa: PLR0913, PLR0917  # the operator's signature
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attn_mask: torch.Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,  # noqa: FBT001, FBT002  # so too
+    *,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> torch.Tensor:
+    assert not enable_gqa
+    aten = torch.ops.aten
+    if not _fuses(query):
+        whole = aten._scaled_dot_product_attention_math
+        return whole(query, key, value, attn_mask, dropout_p, is_causal, scale=scale)[0]
+    fused = aten._scaled_dot_product_flash_attention_for_cpu
+    return fused(query, key, value, 0.0, is_causal, attn_mask=attn_mask, scale=scale)[0]
+
+
+def _fuses(query: torch.Tensor) -> bool:
+    """Whether one of CUDA's fused kernels takes heads of this width.
+
+    Flash takes widths up to 256 in half precision, the memory-efficient one any whose rows are multiples of 16 bytes.
+    """
+    width = query.shape[-1]
+    return (query.dtype in _HALF and width <= 256) or width * query.element_size() % 16 == 0
 
 
 def _operator(name: str) -> Callable[..., Any]:

@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from muse.nn.lowrank import SIZES, FactorisedTransformer, Shape
+from muse.nn.lowrank import SIZES, FactorisedTransformer
+from muse.nn.shape import Shape
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,6 @@ def attention(config: Config) -> SoftmaxAttention:
     return SoftmaxAttention(config.shape)
 
 
-def build(name: str) -> FactorisedTransformer:
-    """The preset `name`."""
-    config = PRESETS[name]
+def build(config: Config) -> FactorisedTransformer:
+    """The whole network."""
     return FactorisedTransformer(config.shape, lambda: attention(config))

@@ -17,7 +17,8 @@ from torch._subclasses import FakeTensor
 
 from kernels.linear_attention import linear_attention
 from muse.nn import hyperbolic
-from muse.nn.lowrank import SIZES, FactorisedTransformer, Shape
+from muse.nn.lowrank import SIZES, FactorisedTransformer
+from muse.nn.shape import Shape
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,6 @@ def attention(config: Config) -> TangentSpaceLinearAttention:
     return TangentSpaceLinearAttention(config)
 
 
-def build(name: str) -> FactorisedTransformer:
-    """The preset `name`."""
-    config = PRESETS[name]
+def build(config: Config) -> FactorisedTransformer:
+    """The whole network."""
     return FactorisedTransformer(config.shape, lambda: attention(config))

@@ -6,7 +6,7 @@ A probe's module holds one function, ``measure(claim, bench) -> Measurement``.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -22,6 +22,19 @@ def _preset(name: str) -> str:
     return name
 
 
+Optimizer = Literal[
+    "none",
+    "sgd",
+    "adamw",
+    "adamw8bit",
+    "adafactor",
+    "sgd_in_backward",
+    "adamw_in_backward",
+    "adamw8bit_in_backward",
+    "adafactor_in_backward",
+]
+Part = Literal["all", "embedding", "blocks", "block", "mixer", "mixers", "ffn", "ffns", "norms", "head"]
+"""A model, or one of its parts: `block`, `mixer` and `ffn` are one layer's, the plurals those of all layers."""
 Model = Annotated[str, AfterValidator(_preset)]
 Size = Annotated[int, Field(gt=0)]
 Sizes = Annotated[list[Size], Field(min_length=6)]
@@ -31,23 +44,26 @@ Sizes = Annotated[list[Size], Field(min_length=6)]
 class OfArithmetic(Data):
     """Operands as printed, each standing for every number that rounds to it; whole numbers are exact."""
 
-    operation: Literal["value", "sum", "difference", "change", "reduction", "distinct"]
+    operation: Literal["value", "sum", "difference", "product", "bytes", "ratio", "change", "reduction", "distinct"]
     operands: Annotated[list[Number], Field(min_length=1)]
 
     @model_validator(mode="after")
     def _countable(self) -> OfArithmetic:
-        wanted = {"value": 1, "difference": 2, "change": 2, "reduction": 2}.get(self.operation)
+        wanted = {"value": 1, "difference": 2, "ratio": 2, "change": 2, "reduction": 2}.get(self.operation)
         if wanted and len(self.operands) != wanted:
             raise ValueError(f"{self.operation} takes {wanted} operands, found {len(self.operands)}")
-        if self.operation in ("change", "reduction") and not self.operands[1]:
+        if self.operation in ("ratio", "change", "reduction") and not self.operands[1]:
             raise ValueError(f"{self.operation} is relative to its second operand, which is 0")
         return self
 
 
 class OfModel(Data):
-    """A preset, alone or against another one."""
+    """A preset or one of its parts, alone or against another one's same part."""
 
     model: Model
+    part: Part = "all"
+    dtype: Literal["float32", "float16"] = "float16"
+    """For its size in bytes."""
     against: Model | None = None
 
 
@@ -59,22 +75,43 @@ class OfTrace(Data):
     tokens: Size = 512
 
 
-class OfMemory(OfModel):
-    """One forward pass, or one training step, alone or against another model's."""
+class OfWorkload(Data):
+    """A preset and what is run with it: one forward pass or one training step."""
 
-    tokens: Size = 512
-    batch: Size = 1
-    dtype: Literal["float32", "float16", "bfloat16"] = "float16"
-    train: bool = False
-    sequence: tuple[Model, ...] = ()
-    """The models that the documented procedure measures in one process, in order; by default those named."""
+    model: Model
+    tokens: Size | None = None
+    batch: Size | None = None
+    dtype: Literal["float32", "float16", "bfloat16"] | None = None
+    train: bool | None = None
+    optimizer: Optimizer | None = None
+    """`none` is a forward and a backward pass alone."""
+    loss: Literal["cross_entropy", "sum"] | None = None
+    autocast: bool | None = None
+    through_float32: bool | None = None
+    """Loaded in float32 and converted on the GPU."""
+
+
+Subject = Model | OfWorkload
+"""A preset under the claim's settings, or under some of its own."""
+
+
+class OfMemory(OfWorkload):
+    """One workload, alone or against another."""
+
+    against: Subject | None = None
+    sequence: tuple[Subject, ...] = ()
+    """What the documented procedure measures in one process, in order; by default those named."""
+    reset: Literal["before_loading", "after_loading"] = "before_loading"
+    """When the documented procedure resets the peak."""
     budget: Size | None = None
     """A hard cap, in bytes."""
 
     @model_validator(mode="after")
     def _in_sequence(self) -> OfMemory:
-        for name in (self.model, self.against):
-            if self.sequence and name and name not in self.sequence:
+        named = [one if isinstance(one, str) else one.model for one in self.sequence]
+        for subject in (self.model, self.against):
+            name = subject.model if isinstance(subject, OfWorkload) else subject
+            if named and name and name not in named:
                 raise ValueError(f"the sequence lacks {name}")
         return self
 
@@ -104,13 +141,41 @@ class OfSpeedup(OfAttention):
     against: Model
 
 
-class OfSpeed(Data):
-    """A whole forward pass against another model's, timed."""
+class OfSpeed(OfWorkload):
+    """A whole pass or step against another's, timed."""
+
+    against: Subject
+
+
+class OfGrowth(OfWorkload):
+    """A whole pass or step at enough lengths for a slope."""
+
+    lengths: Sizes
+
+
+class OfParameterGrowth(Data):
+    """One part of a preset at enough widths for a slope."""
 
     model: Model
-    against: Model
-    tokens: Size = 512
-    batch: Size = 1
+    part: Part = "all"
+    widths: Sizes
+
+
+class OfCapacity(OfWorkload):
+    """The largest model that fits, alone or against another preset's."""
+
+    budget: Size
+    """In bytes."""
+    vary: Literal["width", "layers"] = "width"
+    against: Model | None = None
+
+
+class OfFormula(Data):
+    """One part of the counted configuration."""
+
+    model: Model
+    part: Literal["embedding", "attention", "ffn", "norms", "head", "total"] = "total"
+    compressed: bool = False
 
 
 class OfCurvature(Data):
@@ -120,29 +185,47 @@ class OfCurvature(Data):
     causal: bool = False
 
 
-_MEMORY = {"model": "bytes", "peak": "bytes", "activation": "bytes", "workspace": "bytes"}
-_COMPARED = {f"{name}_difference": "bytes" for name in _MEMORY} | {f"{name}_change": "ratio" for name in _MEMORY}
-_OF_MEMORY = _MEMORY | {"logits_share": "ratio"} | _COMPARED
+FIT = "fit"
+"""The document that claims of `muse fit` belong to: none of the ledger's."""
+
+_BYTES = ("model", "peak", "activation", "workspace", "parameters", "gradients", "optimizer")
+_RELATIONS = {"difference": "bytes", "change": "ratio", "saved": "ratio"}
+_COMPARED = {f"{name}_{relation}": unit for name in _BYTES for relation, unit in _RELATIONS.items()}
+_SHARES = {"logits_share": "ratio", "parameters_share": "ratio", "activation_share": "ratio"}
+_OF_MEMORY = dict.fromkeys(_BYTES, "bytes") | {"fits": "count"} | _SHARES | _COMPARED
+_COUNTED = {"total_difference": "count", "total_change": "ratio", "total_saved": "ratio", "total_ratio": "ratio"}
+_OF_CAPACITY = {"parameters": "count", "size": "count", "parameters_ratio": "ratio"}
+_OF_SLOPE = {"slope": "order"}
+_GPU = ("gpu",)
+
+
+def _probe(name: str, quantities: dict[str, str], given: type[Data], *compares: str, **more: Any) -> Signature:
+    return Signature(f"muse.probes.{name}", quantities, given, compares=frozenset(compares), **more)
+
 
 PROBES: dict[str, Signature] = {
-    "arithmetic": Signature("muse.probes.arithmetic", {"result": "*"}, OfArithmetic),
-    "parameters": Signature(
-        "muse.probes.parameters",
+    "arithmetic": _probe("arithmetic", {"result": "*"}, OfArithmetic),
+    "parameters": _probe(
+        "parameters",
         {
             "total": "count",
+            "size": "bytes",
             "formula": "count",
-            "total_difference": "count",
-            "total_change": "ratio",
             "embedding_saved": "ratio",
             "ffn_saved": "ratio",
             "width": "count",
             "layers": "count",
+            **_COUNTED,
         },
         OfModel,
-        compares=frozenset({"total_difference", "total_change"}),
+        *_COUNTED,
     ),
-    "trace": Signature(
-        "muse.probes.trace",
+    "parameter_growth": _probe("parameter_growth", _OF_SLOPE, OfParameterGrowth),
+    "closed_formula": _probe(
+        "closed_formula", {"count": "count", "share": "ratio", "kept": "ratio", "saved": "ratio"}, OfFormula
+    ),
+    "trace": _probe(
+        "trace",
         {
             "checkpoints": "count",
             "custom_operators": "count",
@@ -152,29 +235,25 @@ PROBES: dict[str, Signature] = {
         },
         OfTrace,
     ),
-    "curvature": Signature(
-        "muse.probes.curvature",
-        {"exact_share": "ratio", "tangent_error": "ratio", "exact_error": "ratio"},
-        OfCurvature,
+    "curvature": _probe(
+        "curvature", {"exact_share": "ratio", "tangent_error": "ratio", "exact_error": "ratio"}, OfCurvature
     ),
-    "predicted_memory": Signature("muse.probes.predicted_memory", _OF_MEMORY, OfMemory, compares=frozenset(_COMPARED)),
-    "memory": Signature("muse.probes.memory", _OF_MEMORY, OfMemory, compares=frozenset(_COMPARED), needs=("gpu",)),
-    "attention_operations": Signature(
-        "muse.probes.attention_operations", {"slope": "order", "mixing_share": "ratio"}, OfAttention
+    "predicted_memory": _probe("predicted_memory", _OF_MEMORY, OfMemory, *_COMPARED),
+    "memory": _probe("memory", _OF_MEMORY, OfMemory, *_COMPARED, needs=_GPU),
+    "predicted_capacity": _probe("capacity", _OF_CAPACITY, OfCapacity, "parameters_ratio"),
+    "capacity": _probe("capacity", _OF_CAPACITY, OfCapacity, "parameters_ratio", needs=_GPU),
+    "operations": _probe("operations", _OF_SLOPE, OfGrowth),
+    "predicted_memory_growth": _probe("predicted_memory_growth", _OF_SLOPE, OfGrowth),
+    "memory_growth": _probe("memory_growth", _OF_SLOPE, OfGrowth, needs=_GPU),
+    "time_growth": _probe("time_growth", _OF_SLOPE, OfGrowth, needs=_GPU, timed=True),
+    "speed": _probe("speed", {"cost": "ratio", "cost_change": "ratio"}, OfSpeed, needs=_GPU, timed=True),
+    "attention_operations": _probe("attention_operations", _OF_SLOPE | {"mixing_share": "ratio"}, OfAttention),
+    "predicted_attention_memory": _probe(
+        "predicted_attention_memory", _OF_SLOPE | {"peak_change": "ratio"}, OfAttention
     ),
-    "predicted_attention_memory": Signature(
-        "muse.probes.predicted_attention_memory", {"slope": "order", "peak_change": "ratio"}, OfAttention
-    ),
-    "attention_memory": Signature("muse.probes.attention_memory", {"slope": "order"}, OfScaling, needs=("gpu",)),
-    "attention_time": Signature(
-        "muse.probes.attention_time", {"slope": "order"}, OfScaling, needs=("gpu",), timed=True
-    ),
-    "attention_speedup": Signature(
-        "muse.probes.attention_speedup", {"speedup": "ratio"}, OfSpeedup, needs=("gpu",), timed=True
-    ),
-    "forward_speed": Signature(
-        "muse.probes.forward_speed", {"cost_change": "ratio"}, OfSpeed, needs=("gpu",), timed=True
-    ),
+    "attention_memory": _probe("attention_memory", _OF_SLOPE, OfScaling, needs=_GPU),
+    "attention_time": _probe("attention_time", _OF_SLOPE, OfScaling, needs=_GPU, timed=True),
+    "attention_speedup": _probe("attention_speedup", {"speedup": "ratio"}, OfSpeedup, needs=_GPU, timed=True),
 }
 
 

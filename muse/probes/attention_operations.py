@@ -11,21 +11,13 @@ from typing import Any
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from muse.claims.claim import Claim, Scope
 from muse.claims.measurement import Measurement, certain
 from muse.probes.bench import Bench
+from muse.probes.operations import counter
 from muse.probes.slope import slope
 from muse.probes.workloads import attention_call
-
-_CPU_ATTENTION = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu  # noqa: SLF001  # no public name
-"""What attention becomes on fake CPU tensors; PyTorch's counter knows only its CUDA siblings."""
-
-
-def _attention_operations(q: Any, k: Any, v: Any, *args: Any, **kwargs: Any) -> int:
-    count: int = sdpa_flop_count(q, k, v)
-    return count
 
 
 def measure(claim: Claim, bench: Bench) -> Measurement:
@@ -38,7 +30,7 @@ def measure(claim: Claim, bench: Bench) -> Measurement:
 
 
 def _count(given: dict[str, Any], tokens: int) -> int:
-    counter = FlopCounterMode(display=False, custom_mapping={_CPU_ATTENTION: _attention_operations})
-    with FakeTensorMode(), torch.no_grad(), counter:
+    counting = counter()
+    with FakeTensorMode(), torch.no_grad(), counting:
         attention_call(given, given["model"], tokens, torch.device("cpu"))()
-    return counter.get_total_flops()
+    return counting.get_total_flops()

@@ -15,12 +15,18 @@ from muse.errors import Unmeasured
 
 Rounds = Callable[[Callable[[], None], int], None]
 """Calls a function a number of times, as pytest-benchmark or as a plain loop."""
+Say = Callable[[str], None]
+"""Tells people what is being done."""
 
 
 def plain_rounds(function: Callable[[], None], count: int) -> None:
     """Call `function` `count` times."""
     for _ in range(count):
         function()
+
+
+def silent(text: str) -> None:
+    """Tell nobody."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,7 @@ class Bench:
     readings: Path
     """A folder of the run, where one measurement serves every claim and every worker that asks for it."""
     rounds: Rounds = field(default=plain_rounds)
+    say: Say = field(default=silent)
 
     def reading(self, question: dict[str, Any], answer: Callable[[], Any]) -> Any:
         """`answer()` as plain data, measured once per run for each `question`.

@@ -1,4 +1,4 @@
-"""Memory of a claim's model, alone or against another's: shared by the measuring and the predicting probe."""
+"""Memory of a claim's workload, alone or against another's: shared by the measuring and the predicting probe."""
 
 from __future__ import annotations
 
@@ -8,25 +8,34 @@ from typing import Any
 
 from muse.claims.claim import Claim, Scope
 from muse.claims.measurement import Measurement, certain
+from muse.probes.workloads import subject
 
 Bytes = Mapping[str, Any]
 """Bytes named as the quantities are, `logits`, and under `how`, if anything, how they were measured."""
 
+RELATIONS: dict[str, Callable[[int, int], Fraction | int]] = {
+    "difference": lambda mine, other: mine - other,
+    "change": lambda mine, other: Fraction(mine - other, other),
+    "saved": lambda mine, other: Fraction(other - mine, other),
+}
+"""How a figure is told against another's."""
 
-def compared(claim: Claim, scope: Scope, read: Callable[[str], Bytes]) -> Measurement:
-    """The claim's quantity, where `read` gives a model's bytes."""
+
+def compared(claim: Claim, scope: Scope, read: Callable[[dict[str, Any]], Bytes]) -> Measurement:
+    """The claim's quantity, where `read` gives the bytes of a workload's settings."""
     assert claim.quantity is not None
-    mine = read(claim.given["model"])
+    mine = read(subject(claim.given))
     name, _, relation = claim.quantity.partition("_")
     how = {"bytes": _bytes(mine), **mine.get("how", {})}
-    if claim.quantity == "logits_share":
-        return certain(Fraction(mine["logits"], mine["activation"]), scope, **how)
+    if claim.quantity == "fits":
+        return certain(int(mine["peak"] <= claim.given["budget"]), scope, **how)
+    if relation == "share":
+        return certain(Fraction(mine[name], mine["activation" if name == "logits" else "peak"]), scope, **how)
     if not relation:
         return certain(mine[name], scope, **how)
-    other = read(claim.given["against"])
+    other = read(subject(claim.given, claim.given["against"]))
     how["against"] = _bytes(other)
-    gap = mine[name] - other[name]
-    return certain(gap if relation == "difference" else Fraction(gap, other[name]), scope, **how)
+    return certain(RELATIONS[relation](mine[name], other[name]), scope, **how)
 
 
 def _bytes(found: Bytes) -> dict[str, int]:

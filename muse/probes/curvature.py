@@ -10,7 +10,7 @@ from torch import Tensor
 from muse.claims.claim import Claim, Scope
 from muse.claims.measurement import Measurement, Real, certain
 from muse.models import phase8
-from muse.nn.lowrank import Shape
+from muse.nn.shape import Shape
 from muse.probes.bench import Bench
 
 SHAPE = Shape(d_model=64, layers=1, heads=4)

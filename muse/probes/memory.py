@@ -7,7 +7,8 @@ from typing import Any
 
 from muse import machine
 from muse.claims.claim import Claim, Scope
-from muse.claims.measurement import Measurement
+from muse.claims.measurement import Measurement, certain
+from muse.errors import Unmeasured
 from muse.memory import peak
 from muse.memory.isolate import isolate
 from muse.probes.bench import Bench
@@ -16,40 +17,51 @@ from muse.probes.workloads import in_sequence, question, workload
 
 
 def measure(claim: Claim, bench: Bench) -> Measurement:
-    """The claim's bytes; under a budget the evidence is emulated."""
+    """The claim's bytes; under a budget the evidence is emulated. What fits a budget is 1, what runs out of it 0."""
     scope = Scope.EMULATED if claim.given.get("budget") else Scope.MEASURED
     read = _documented if claim.protocol == "documented" else _sound
     with machine.lease(exclusive=False):
-        return compared(claim, scope, lambda model: read(claim, bench, model))
+        try:
+            return compared(claim, scope, lambda settings: read(claim, bench, settings))
+        except Unmeasured as error:
+            if claim.quantity != "fits" or error.reason != "out_of_memory":
+                raise
+            return certain(0, scope, out_of_memory=error.detail)
 
 
-def _sound(claim: Claim, bench: Bench, model: str) -> Bytes:
-    """One model in a process of its own. Activation is the peak without parameters and workspace."""
-    what = workload(claim.given, model)
+def _sound(claim: Claim, bench: Bench, settings: dict[str, Any]) -> Bytes:
+    """One workload in a process of its own. Activation is the peak without what is held for other purposes."""
+    what = workload(settings)
     cap = claim.given.get("budget")
 
     def answer() -> dict[str, Any]:
         return asdict(_isolated(bench, peak.sound, what, cap))
 
-    found = bench.reading({"sound": question(what, model), "cap": cap}, answer)
-    activation = found["by_kind"]["activations"]
-    return _named(what.logits_bytes, found, activation)
+    found = bench.reading({"sound": question(what, settings["model"]), "cap": cap}, answer)
+    kinds = found["by_kind"]
+    return _named(what.logits_bytes, found, kinds["activations"]) | {
+        "gradients": kinds["gradients"],
+        "optimizer": kinds["optimizer"],
+        "how": found["how"] | {"by_kind": kinds},
+    }
 
 
-def _documented(claim: Claim, bench: Bench, model: str) -> Bytes:
-    """One model of the documents' sequence. Activation is the peak less what was allocated once loaded."""
+def _documented(claim: Claim, bench: Bench, settings: dict[str, Any]) -> Bytes:
+    """One workload of the documents' sequence. Activation is the peak less what was allocated once loaded."""
     sequence = in_sequence(claim.given)
-    what = [workload(claim.given, name) for name in sequence]
+    what = [workload(one) for one in sequence]
+    reset = claim.given.get("reset", "before_loading")
 
     def answer() -> list[dict[str, Any]]:
-        return [asdict(row) for row in _isolated(bench, peak.documented, what)]
+        return [asdict(row) for row in _isolated(bench, peak.documented, what, reset)]
 
-    asked = [question(one, name) for one, name in zip(what, sequence, strict=True)]
-    found = bench.reading({"documented": asked}, answer)[sequence.index(model)]
-    return _named(what[0].logits_bytes, found, found["peak"] - found["model"])
+    asked = [question(one, named["model"]) for one, named in zip(what, sequence, strict=True)]
+    place = sequence.index(settings)
+    found = bench.reading({"documented": asked, "reset": reset}, answer)[place]
+    return _named(what[place].logits_bytes, found, found["peak"] - found["model"])
 
 
-def _named(logits: int, found: dict[str, Any], activation: int) -> Bytes:
+def _named(logits: int, found: dict[str, Any], activation: int) -> dict[str, Any]:
     kept = {name: found[name] for name in ("model", "peak", "workspace", "parameters", "reserved")}
     return {**kept, "activation": activation, "logits": logits, "how": found["how"]}
 

@@ -13,12 +13,15 @@ from torch import nn
 
 from muse import models
 from muse.memory.workload import Workload, making
-from muse.nn.lowrank import Shape
+from muse.nn.shape import Shape
+
+SETTINGS = ("model", "tokens", "batch", "dtype", "train", "optimizer", "loss", "autocast", "through_float32")
+"""What a claim may say about its workload, or about the one it compares with."""
 
 
 def shape(model: str) -> Shape:
     """The preset's size."""
-    found: Shape = import_module(models.PRESETS[model]).PRESETS[model].shape
+    found: Shape = models.config(model).shape
     return found
 
 
@@ -27,23 +30,35 @@ def vocabulary(model: str) -> int:
     return shape(model).vocabulary
 
 
-def workload(given: Mapping[str, Any], model: str | None = None) -> Workload:
-    """The forward pass or training step of the claim's model, or of `model` under the same settings."""
-    name = model or given["model"]
+def subject(given: Mapping[str, Any], other: str | Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The settings of the claim's own workload, or those of `other`: a model, or a model with settings of its own."""
+    own = {name: given[name] for name in SETTINGS if name in given}
+    if other is None:
+        return own
+    return own | ({"model": other} if isinstance(other, str) else dict(other))
+
+
+def workload(settings: Mapping[str, Any], **size: int) -> Workload:
+    """The forward pass or training step of `settings`, of the preset or of one resized to `size`.
+
+    Inference runs under autocast, as the documents had it, and training does not, unless the settings say otherwise.
+    """
+    named = {name: settings[name] for name in SETTINGS if name not in ("model", "autocast") and name in settings}
+    named.setdefault("tokens", 512)
+    train = settings.get("train", False)
     return Workload(
-        build=partial(models.build, name),
-        vocabulary=vocabulary(name),
-        tokens=given.get("tokens", 512),
-        batch=given.get("batch", 1),
-        dtype=given.get("dtype", "float16"),
-        train=given.get("train", False),
+        build=partial(models.build, settings["model"], **size),
+        vocabulary=vocabulary(settings["model"]),
+        autocast=settings.get("autocast", not train),
+        **named,
     )
 
 
-def in_sequence(given: Mapping[str, Any]) -> list[str]:
-    """The models that the documented procedure measures in one process, in order."""
-    named = [given["against"], given["model"]] if given.get("against") else [given["model"]]
-    return list(given.get("sequence") or named)
+def in_sequence(given: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The settings of what the documented procedure measures in one process, in order."""
+    if given.get("sequence"):
+        return [subject(given, one) for one in given["sequence"]]
+    return [subject(given, one) for one in ([given["against"], None] if given.get("against") else [None])]
 
 
 def question(what: Workload, model: str) -> dict[str, Any]:

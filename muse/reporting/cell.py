@@ -9,10 +9,13 @@ from muse.claims.claim import Claim, Status
 from muse.claims.measurement import Measurement
 from muse.reporting import evidence, figures
 from muse.reporting.figures import Figure
+from muse.reporting.words import Words
 from muse.store.record import Record
 from muse.units import UNITS
 
 COMMIT_DIGITS = 10
+COMMAND = "muse verify '{id}'"
+"""What repeats a measurement."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,10 @@ class Cell:
 
     claim: Claim = field(repr=False)
     anchor: str
+    says: str
+    """The sentence in the report's language."""
     status: str
+    """A code; `reason` and what else is prose is in the report's language."""
     reason: str
     detail: str
     cause: str | None
@@ -46,6 +52,8 @@ class Cell:
     gpu: str
     driver: str
     torch: str
+    environment: tuple[tuple[str, str], ...]
+    """Python, system, packages, and the variables that can move a measurement."""
     commit: str
     date: str
     time: str
@@ -58,33 +66,39 @@ class Cell:
         return self.claim.id
 
     @property
+    def optimizer(self) -> str:
+        """Of a training step; `none` where it has no update, nothing where nothing is trained."""
+        return str(self.claim.given.get("optimizer", "adamw")) if self.claim.given.get("train") else ""
+
+    @property
     def protocol(self) -> str:
         """How it was measured."""
         return self.claim.protocol
 
 
-def cell(record: Record, base: Claim, anchor: str, *, stale: bool) -> Cell:
+def cell(record: Record, base: Claim, anchor: str, words: Words, *, stale: bool) -> Cell:
     """The cell of `record` in the row of the claim `base`."""
     claim, verdict = record.claim, record.verdict
     confirmed = verdict.status is Status.CONFIRMED
     return Cell(
         claim=claim,
         anchor=anchor,
+        says=words.say(claim.says),
         status=verdict.status.value,
-        reason=figures.reason(verdict.reason),
-        detail=verdict.detail,
-        cause=None if confirmed else claim.cause,
+        reason=words.reason(verdict.reason),
+        detail="" if verdict.detail == claim.cause else verdict.detail,
+        cause=None if confirmed or not claim.cause else words.say(claim.cause),
         stale=stale,
         unit=figures.label(claim.unit),
         tex_unit=UNITS[claim.unit].tex,
         other_unit="" if claim.unit == base.unit else figures.label(claim.unit),
         given=figures.pairs(claim.given),
-        bound=figures.bound(claim),
-        margin="" if verdict.margin is None else figures.margin(verdict.margin, claim),
+        bound=figures.bound(claim, words),
+        margin="" if verdict.margin is None else figures.margin(verdict.margin, claim, words),
         record=record.id,
-        command=f"muse verify '{claim.id}'",
+        command=COMMAND.format(id=claim.id),
         **_values(record, base),
-        **_origin(record),
+        **_origin(record, words),
     )
 
 
@@ -109,18 +123,22 @@ def _values(record: Record, base: Claim) -> dict[str, Any]:
     }
 
 
-def _origin(record: Record) -> dict[str, Any]:
+def _origin(record: Record, words: Words) -> dict[str, Any]:
     """Machine, versions, commit and date."""
     known = record.provenance
     gpu = known.get("gpu") or {}
+    packages = dict(known.get("packages") or {})
+    variables = known.get("environment") or {}
+    system = {key: known[key] for key in ("python", "system") if key in known}
     commit = (known.get("commit") or "unknown")[:COMMIT_DIGITS]
     when = evidence.when(record)
     return {
         "machine": str(known.get("machine") or "unknown"),
         "gpu": str(gpu.get("name") or "none"),
         "driver": str(gpu.get("driver") or "none"),
-        "torch": str((known.get("packages") or {}).get("torch") or "none"),
-        "commit": f"{commit}, uncommitted changes" if known.get("dirty") else commit,
+        "torch": str(packages.pop("torch", None) or "none"),
+        "environment": figures.pairs(system) + figures.pairs(packages) + tuple(sorted(variables.items())),
+        "commit": words.text("uncommitted", commit=commit) if known.get("dirty") else commit,
         "date": f"{when:%Y-%m-%d}",
         "time": f"{when:%Y-%m-%d %H:%M %Z}",
     }

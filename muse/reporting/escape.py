@@ -58,6 +58,8 @@ _TEXT = {
     "½": r"$\frac12$",
     "¼": r"$\frac14$",
     "−": "$-$",
+    "○": r"$\circ$",
+    "●": r"$\bullet$",
     "⁻": r"\textsuperscript{$-$}",
 }
 _NAMES = """
@@ -93,14 +95,6 @@ def _tex_character(character: str, text: str) -> str:
         return rf"\{_ACCENTS[marks[0]]}{{{letter}}}"
     name = unicodedata.name(character, "unnamed")
     raise MuseError(f"no TeX form for {character!r} (U+{ord(character):04X} {name}) in {text[:60]!r}")
-
-
-def tex_heading(value: Any, fallback: str) -> Safe:
-    """`value` in TeX; where its script has no TeX form here, `fallback`."""
-    try:
-        return Safe(tex(value))
-    except MuseError:
-        return Safe(tex(fallback))
 
 
 def tex_breakable(value: Any) -> Safe:

@@ -6,9 +6,17 @@ from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from muse.claims.claim import Claim, Status
+from muse.claims.claim import Claim, Scope, Status
 from muse.errors import StoreError
 from muse.store.record import Record
+
+STRONGEST = (Scope.MEASURED, Scope.EMULATED, Scope.EXACT, Scope.PREDICTED)
+"""Which evidence is shown first."""
+
+
+def strength(scope: str) -> int:
+    """The place of a scope among the strongest; what has none is last."""
+    return STRONGEST.index(Scope(scope)) if scope else len(STRONGEST)
 
 
 def chosen(records: Sequence[Record]) -> list[Record]:

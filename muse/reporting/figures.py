@@ -1,4 +1,4 @@
-"""Numbers and codes as a reader sees them: figures, units, bounds, margins and reasons."""
+"""Numbers as a reader sees them: figures, units, bounds and margins."""
 
 # ruff: noqa: RUF001  the true minus and the times sign are what a reader expects
 from __future__ import annotations
@@ -12,36 +12,11 @@ from typing import Any
 
 from muse.claims.claim import Claim
 from muse.claims.measurement import Real
+from muse.reporting.words import Words
 from muse.units import UNITS, decimals, printed
 
 LABELS = {"count": "", "percent": "%", "times": "×", "us": "µs"}
 """Units whose label is not their name."""
-
-REASONS = {
-    "within_bound": "within the bound",
-    "outside_bound": "outside the bound",
-    "straddles_bound": "the interval straddles the bound",
-    "no_gpu": "needs a GPU",
-    "no_probe": "no probe can decide it",
-    "out_of_memory": "ran out of memory",
-    "worker_killed": "the measuring process was killed",
-    "timeout": "the measuring process ran out of time",
-    "driver_error": "the GPU driver reported an error",
-    "timed_under_xdist": "not timed beside parallel test workers",
-    "no_cuda": "this PyTorch cannot use the GPU",
-    "baseline_dominates": "the part that grows is too small for a slope",
-    "cap_does_not_bite": "the memory cap does not hold",
-}
-"""Reason codes in words; a code that is missing here is shown with spaces for underscores."""
-
-BOUNDS = {
-    "equals": "equals",
-    "attainable": "some operands within their rounding give",
-    "at_most": "at most",
-    "below": "below",
-    "at_least": "at least",
-    "above": "above",
-}
 
 MOST_PLACES = 9
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -55,18 +30,20 @@ class Figure:
     grouped: str
     key: str
     """The value in the base of its dimension, for sorting."""
+    dimension: str
+    """What may be sorted together."""
 
 
 def figure(value: Real, unit: str, places: int | None) -> Figure:
     """`value`, given in the base of its dimension, in `unit`; `places` as `places` below decides."""
     plain = printed(value, unit, places)
-    return Figure(plain, grouped(plain), repr(float(value)))
+    return Figure(plain, grouped(plain), repr(float(value)), UNITS[unit].dimension)
 
 
 def stated(number: Decimal, unit: str) -> Figure:
     """A number as a document printed it, every digit kept."""
     plain = format(number, "f")
-    return Figure(plain, grouped(plain), repr(float(Fraction(number) * UNITS[unit].factor)))
+    return Figure(plain, grouped(plain), repr(float(Fraction(number) * UNITS[unit].factor)), UNITS[unit].dimension)
 
 
 def places(value: Real, unit: str, documented: Decimal | None, miss: float | None) -> int | None:
@@ -98,33 +75,27 @@ def label(unit: str) -> str:
     return LABELS.get(unit, unit)
 
 
-def reason(code: str) -> str:
-    """A verdict's reason code in words."""
-    return REASONS.get(code, code.replace("_", " "))
-
-
-def bound(claim: Claim) -> str:
+def bound(claim: Claim, words: Words) -> str:
     """What the claim expects, in one line, with the interval that its tolerance opens."""
     expect, unit = claim.expect, label(claim.unit)
     if expect.between:
         low, high = (grouped(format(number, "f")) for number in expect.between)
-        return f"between {low} and {high} {unit}".strip()
+        return words.text("bound.between", low=low, high=f"{high} {unit}".strip())
     number = getattr(expect, expect.kind)
-    text = f"{BOUNDS[expect.kind]} {grouped(format(number, 'f'))} {unit}".strip()
+    text = words.text(f"bound.{expect.kind}", number=f"{grouped(format(number, 'f'))} {unit}".strip())
     least, most = claim.bounds()
     if least is not None and most is not None:
         low, high = (_trimmed(side, claim.unit, decimals(number) + 3) for side in (least, most))
-        text += f", that is {low} to {high}"
-    return f"{text} ({claim.tolerance.because})" if claim.tolerance else text
+        text = words.text("bound.interval", bound=text, low=low, high=high)
+    return (
+        words.text("bound.because", bound=text, because=words.say(claim.tolerance.because)) if claim.tolerance else text
+    )
 
 
-def margin(value: float, claim: Claim) -> str:
+def margin(value: float, claim: Claim, words: Words) -> str:
     """The signed distance to the nearest bound in the claim's unit, with the side in words."""
-    side = "inside" if value > 0 else "outside" if value < 0 else "on the bound"
-    if not value:
-        return side
-    text = grouped(printed(abs(value), claim.unit))
-    return f"{text} {label(claim.unit)}".strip() + f" {side}"
+    amount = f"{grouped(printed(abs(value), claim.unit))} {label(claim.unit)}".strip()
+    return words.text("margin." + ("inside" if value > 0 else "outside" if value < 0 else "exact"), amount=amount)
 
 
 def _trimmed(value: Fraction, unit: str, most: int) -> str:
@@ -142,7 +113,7 @@ def plain_text(value: Any) -> str:
     if isinstance(value, bool) or value is None:
         return {True: "yes", False: "no", None: "none"}[value]
     if isinstance(value, Mapping):
-        return ", ".join(f"{key}: {plain_text(value[key])}" for key in sorted(value))
+        return "; ".join(f"{key} {plain_text(value[key])}" for key in sorted(value))
     if isinstance(value, (list, tuple)):
         return ", ".join(plain_text(item) for item in value)
     if isinstance(value, int):

@@ -1,62 +1,45 @@
-"""A view through a skin: three Jinja environments, each strict and each escaping by default."""
+"""A view as Markdown and HTML: each strict, each escaping by default, in the view's language."""
 
+# ruff: noqa: RUF001  the dash is the mark of what has no value
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
+from markupsafe import Markup
 
-from muse.errors import MuseError, UsageError
+from muse.errors import MuseError
 from muse.reporting import escape
+from muse.reporting.details import details
 from muse.reporting.view import View
 
-SKINS: dict[str, dict[str, Any]] = {
-    "md": {"finalize": escape.markdown},
-    "tex": {
-        "finalize": escape.tex,
-        "block_start_string": r"\BLOCK{",
-        "block_end_string": "}",
-        "variable_start_string": r"\VAR{",
-        "variable_end_string": "}",
-        "comment_start_string": r"\NOTE{",
-        "comment_end_string": "}",
-    },
-    "html": {"autoescape": True},
-}
-"""What sets each skin's environment apart; its main template is `report.<skin>` in the skin's folder."""
+SKINS: dict[str, dict[str, Any]] = {"md": {"finalize": escape.markdown}, "html": {"autoescape": True}}
+"""What sets each skin's environment apart."""
+
+MARKS = {"confirmed": "✓", "refuted": "✗", "inconclusive": "≈", "unmeasured": "–", "differ": "≠", "stale": "↻"}
+"""Beside the word, for those who skim; colour never tells alone."""
 
 
-def render(view: View, skin: str, templates: Path) -> str:
-    """The report in one skin.
+def render(view: View, templates: Path) -> dict[str, str]:
+    """Every file of one language, by its name in the language's folder.
 
-    Raises UsageError for an unknown skin, and MuseError where a template names what the view lacks
-    or a text cannot be written in the skin's language.
+    Raises MuseError where a template names what the view or the language lacks.
     """
-    if skin not in SKINS:
-        raise UsageError(f"unknown skin {skin!r}, expected one of {', '.join(SKINS)}")
+    skins = {skin: _environment(skin, templates, view) for skin in SKINS}
+    pages = {name: _page(skins, name, view) for name in ("README.md", "report.html")}
+    return pages | {f"{document.name}.md": _page(skins, "document.md", view, d=document) for document in view.documents}
+
+
+def _page(skins: Mapping[str, Environment], name: str, view: View, **more: Any) -> str:
     try:
-        return _environment(skin, templates).get_template(f"report.{skin}").render(view=view)
+        return skins[name.rpartition(".")[2]].get_template(name).render(view=view, **more)
     except TemplateError as error:
-        raise MuseError(f"{templates / skin}: {str(error).splitlines()[0]}") from error
+        raise MuseError(f"template {name}: {str(error).splitlines()[0]}") from error
 
 
-def write(view: View, templates: Path, folder: Path) -> list[Path]:
-    """Write `report.md`, `report.tex` and `report.html` into `folder`; none of them if one cannot be rendered."""
-    pages = {folder / f"report.{skin}": render(view, skin, templates) for skin in SKINS}
-    folder.mkdir(parents=True, exist_ok=True)
-    for path, text in pages.items():
-        _unfinished(path).write_bytes(text.encode())
-    for path in pages:
-        _unfinished(path).replace(path)
-    return list(pages)
-
-
-def _unfinished(path: Path) -> Path:
-    return path.with_name(f".{path.name}.part")
-
-
-def _environment(skin: str, templates: Path) -> Environment:
+def _environment(skin: str, templates: Path, view: View) -> Environment:
     environment = Environment(  # noqa: S701  each skin escapes by its own rule
         loader=FileSystemLoader(templates / skin),
         undefined=StrictUndefined,
@@ -65,10 +48,11 @@ def _environment(skin: str, templates: Path) -> Environment:
         keep_trailing_newline=True,
         **SKINS[skin],
     )
-    environment.filters |= {
-        "ready": escape.Safe,
-        "code": escape.markdown_code,
-        "breakable": escape.tex_breakable,
-        "heading": escape.tex_heading,
-    }
+    environment.globals |= {"t": view.words.text, "marks": MARKS, "details": lambda: Markup(details(view))}  # noqa: S704  it escapes
+    environment.filters |= {"ready": escape.Safe, "code": escape.markdown_code, "inline": _inline}
     return environment
+
+
+def _inline(svg: str) -> Markup:
+    """An SVG file of our own as an element: without what stands before it."""
+    return Markup(svg[svg.index("<svg") :])  # noqa: S704  drawn here

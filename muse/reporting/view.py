@@ -8,16 +8,16 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from muse.claims.claim import Scope, Status
-from muse.reporting import evidence, figures
+from muse.claims.claim import Claim, Scope, Status
+from muse.reporting import evidence, figures, places
 from muse.reporting.cell import Cell, cell
 from muse.reporting.figures import Figure
-from muse.reporting.guide import GUIDE
+from muse.reporting.places import Machine
+from muse.reporting.words import ENGLISH, Words, language_of, load
 from muse.store.record import Record
 
-STRONGEST = (Scope.MEASURED, Scope.EMULATED, Scope.EXACT, Scope.PREDICTED)
-"""Which evidence a column shows first."""
-DIFFER = "procedures differ"
+DIFFER = "differ"
+"""The tag of a row whose procedures disagree."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,9 @@ class Row:
     reproduced: Column | None
     sound: Column | None
     scope: str
+    """In words, of both procedures."""
+    scopes: tuple[str, ...]
+    """The codes of all its evidence."""
     status: str
     """The verdict on the sentence: the sound procedure's where there is one."""
     verdict: str
@@ -54,7 +57,9 @@ class Row:
     stale: bool
     reason: str
     tags: tuple[str, ...]
-    """What the page filters by."""
+    """What the page filters by: its verdict, then those of its other claims, then marks."""
+    machines: tuple[str, ...]
+    """Where all its evidence was taken."""
     cells: tuple[Cell, ...]
 
 
@@ -67,6 +72,11 @@ class Section:
     original: str | None
     """The title in the document's own words."""
     rows: tuple[Row, ...]
+
+    @property
+    def language(self) -> str:
+        """The original title's language, where its script tells."""
+        return language_of(self.original)
 
 
 @dataclass(frozen=True)
@@ -92,19 +102,8 @@ class DocumentView:
     anchor: str
     tally: Tally
     sections: tuple[Section, ...]
-
-
-@dataclass(frozen=True)
-class Machine:
-    """A place where evidence was taken, with the days and the number of claims."""
-
-    name: str
-    gpu: str
-    driver: str
-    torch: str
-    commit: str
-    dates: str
-    claims: int
+    places: tuple[str, ...]
+    """Where its evidence was taken, and when, in words."""
 
 
 @dataclass(frozen=True)
@@ -116,18 +115,41 @@ class Chip:
 
 
 @dataclass(frozen=True)
+class Picture:
+    """A figure: the file's name without its ending, a sentence about it, and its SVG."""
+
+    name: str
+    caption: str
+    svg: str
+
+
+@dataclass(frozen=True)
 class View:
-    """A whole report."""
+    """A whole report in one language."""
 
     documents: tuple[DocumentView, ...]
     total: Tally
     machines: tuple[Machine, ...]
     chips: tuple[Chip, ...]
+    scopes: tuple[str, ...]
+    """The codes of the evidence there is."""
     rows: int
     guide: tuple[tuple[str, str], ...]
+    pictures: tuple[Picture, ...]
+    words: Words
+    languages: tuple[tuple[str, str], ...]
+    """The languages that a page links to, each with its name."""
 
 
-def build(records: Sequence[Record], stale: Callable[[Record], bool], titles: Mapping[str, str]) -> View:
+def build(  # noqa: PLR0913  the two last are ornaments
+    records: Sequence[Record],
+    stale: Callable[[Record], bool],
+    titles: Mapping[str, str],
+    words: Words | None = None,
+    *,
+    pictures: Sequence[Picture] = (),
+    languages: Mapping[str, str] | None = None,
+) -> View:
     """The report of `records`.
 
     Parameters
@@ -135,27 +157,45 @@ def build(records: Sequence[Record], stale: Callable[[Record], bool], titles: Ma
     records : any number per claim, of any machine; one of each claim is shown
     stale : whether the source behind a record has changed since
     titles : the title of each document by its name; a document without one goes by its name
+    words : the language; English by default
+    pictures : figures, with captions in that language
+    languages : the languages that the page links to, by code, with their names
+
+    Raises MuseError, in one line, where a sentence has no translation.
     """
+    words = words or load()
     shown = evidence.chosen(records)
+    words.require(text for record in shown for text in _prose(record.claim))
     homes = evidence.row_homes([record.claim for record in shown])
     known = {record.claim.id: record.claim for record in shown}
-    cells = {r.claim.id: cell(r, known[homes[r.claim.id]], _anchor(r.claim.id), stale=stale(r)) for r in shown}
+    cells = {r.claim.id: cell(r, known[homes[r.claim.id]], _anchor(r.claim.id), words, stale=stale(r)) for r in shown}
     documents = []
     for name in sorted({record.claim.document for record in shown}):
         mine = [cells[record.claim.id] for record in shown if record.claim.document == name]
-        sections = _sections(mine, homes)
+        title = titles.get(name, name)
+        sections = _sections(mine, homes, words)
         documents.append(
-            DocumentView(name, titles.get(name, name), _anchor(name), _tally(titles.get(name, name), mine), sections)
+            DocumentView(name, title, _anchor(name), _tally(title, mine), sections, places.places(mine, words))
         )
     rows = [row for document in documents for section in document.sections for row in section.rows]
     return View(
         documents=tuple(documents),
         total=_tally("all", list(cells.values())),
-        machines=_machines(list(cells.values())),
+        machines=places.machines(list(cells.values()), words),
         chips=_chips(rows),
+        scopes=tuple(scope for scope in Scope if any(scope in row.scopes for row in rows)),
         rows=len(rows),
-        guide=GUIDE,
+        guide=words.pairs("guide"),
+        pictures=tuple(pictures),
+        words=words,
+        languages=tuple((languages or {}).items()),
     )
+
+
+def _prose(claim: Claim) -> list[str]:
+    """The English sentences of a claim that a report says in its language."""
+    because = claim.tolerance and claim.tolerance.because
+    return [text for text in (claim.says, claim.cause, because, None if claim.original else claim.section) if text]
 
 
 def _anchor(name: str) -> str:
@@ -168,7 +208,7 @@ def _anchor(name: str) -> str:
     return plain if exact else f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
 
 
-def _sections(cells: Sequence[Cell], homes: Mapping[str, str]) -> tuple[Section, ...]:
+def _sections(cells: Sequence[Cell], homes: Mapping[str, str], words: Words) -> tuple[Section, ...]:
     """Sections and rows in the order in which their first claim appears."""
     rows: defaultdict[str, list[Cell]] = defaultdict(list)
     for one in cells:
@@ -176,61 +216,71 @@ def _sections(cells: Sequence[Cell], homes: Mapping[str, str]) -> tuple[Section,
     sections: defaultdict[tuple[str, str | None], list[Row]] = defaultdict(list)
     for home, members in rows.items():
         row_base = next(one for one in members if one.id == home)
-        sections[row_base.claim.section, row_base.claim.original].append(_row(row_base, members))
+        sections[_heading(row_base.claim, words)].append(_row(row_base, members, words))
     return tuple(Section(number, *titles, tuple(found)) for number, (titles, found) in enumerate(sections.items(), 1))
 
 
-def _row(base: Cell, members: Sequence[Cell]) -> Row:
+def _heading(claim: Claim, words: Words) -> tuple[str, str | None]:
+    """A section's title, and its original beside an English title."""
+    if words.lang == ENGLISH:
+        return claim.section, claim.original
+    return claim.original or words.say(claim.section), None
+
+
+def _row(base: Cell, members: Sequence[Cell], words: Words) -> Row:
     reproduced = _column([one for one in members if one.protocol == "documented"])
     sound = _column([one for one in members if one.protocol == "sound"])
     columns = [column for column in (reproduced, sound) if column]
     best = [column.best for column in columns]
     deciding = best[-1]
     differ, stale = len({one.status for one in best}) > 1, any(one.stale for one in members)
-    marks = {DIFFER: differ, "stale": stale}
+    held = [mark for mark, holds in ((DIFFER, differ), ("stale", stale)) if holds]
     number = base.claim.documented
+    said = [words.text(f"status.{one.status}") for one in best]
     return Row(
         id=base.id,
         anchor=base.anchor,
-        says=base.claim.says,
+        says=base.says,
         quote=base.claim.quote,
-        language="ja" if re.search("[\u3041-\u30ff]", base.claim.quote or "") else "",
+        language=language_of(base.claim.quote),
         case=base.claim.case,
         documented=None if number is None else figures.stated(number, base.claim.unit),
         unit=base.unit,
         tex_unit=base.tex_unit,
         reproduced=reproduced,
         sound=sound,
-        scope=" / ".join(dict.fromkeys(one.scope for one in best if one.scope)) or "—",
+        scope=" / ".join(dict.fromkeys(words.text(f"scope.{one.scope}") for one in best if one.scope)) or "—",
+        scopes=tuple(scope for scope in Scope if any(one.scope == scope for one in members)),
         status=deciding.status,
-        verdict=f"reproduced: {best[0].status}; sentence: {deciding.status}" if differ else deciding.status,
+        verdict=words.text("verdict_differs", reproduced=said[0], sentence=said[-1]) if differ else said[-1],
         differ=differ,
         stale=stale,
-        reason=_reason(best),
-        tags=(deciding.status, *(mark for mark, holds in marks.items() if holds)),
-        cells=tuple(sorted(_ranked(members), key=lambda one: one.protocol)),
+        reason=_reason(best, words),
+        tags=tuple(dict.fromkeys([deciding.status, *(one.status for one in members), *held])),
+        machines=tuple(sorted({one.machine for one in members if one.value})),
+        cells=tuple(sorted(_strongest_first(members), key=lambda one: one.protocol)),
     )
 
 
-def _ranked(cells: Sequence[Cell]) -> list[Cell]:
-    """Strongest evidence first; equals stay in the order of their claims."""
-    order = {scope.value: place for place, scope in enumerate(STRONGEST)}
-    return sorted(cells, key=lambda one: order.get(one.scope, len(order)))
+def _strongest_first(cells: Sequence[Cell]) -> list[Cell]:
+    """Equals stay in the order of their claims; what only adds up printed figures comes last."""
+    return sorted(cells, key=lambda one: (one.claim.probe == "arithmetic", evidence.strength(one.scope)))
 
 
 def _column(cells: Sequence[Cell]) -> Column | None:
-    ranked = _ranked(cells)
+    ranked = _strongest_first(cells)
     return Column(ranked[0], tuple(one for one in ranked[1:] if one.value)) if ranked else None
 
 
-def _reason(best: Sequence[Cell]) -> str:
+def _reason(best: Sequence[Cell], words: Words) -> str:
     """Why, for each procedure that is not confirmed: the reason in words, then the cause."""
     texts = []
     for one in best:
         if one.status != Status.CONFIRMED:
             reason = one.reason[0].upper() + one.reason[1:]
-            texts += [f"{reason}.", one.cause or ""]
-    return " ".join(dict.fromkeys(text for text in texts if text))
+            key = "reason_and_cause" if one.cause else "reason_alone"
+            texts.append(words.text(key, reason=reason, cause=one.cause))
+    return " ".join(dict.fromkeys(texts))
 
 
 def _tally(document: str, cells: Sequence[Cell]) -> Tally:
@@ -242,14 +292,3 @@ def _tally(document: str, cells: Sequence[Cell]) -> Tally:
 def _chips(rows: Sequence[Row]) -> tuple[Chip, ...]:
     count = Counter(tag for row in rows for tag in row.tags)
     return tuple(Chip(name, count[name]) for name in (*Status, DIFFER, "stale") if count[name])
-
-
-def _machines(cells: Sequence[Cell]) -> tuple[Machine, ...]:
-    """Where the evidence comes from. A claim that nothing measured brings no evidence."""
-    dates: defaultdict[tuple[str, str, str, str, str], list[str]] = defaultdict(list)
-    for one in cells:
-        if one.value:
-            dates[one.machine, one.gpu, one.driver, one.torch, one.commit].append(one.date)
-    return tuple(
-        Machine(*place, " to ".join(sorted({min(days), max(days)})), len(days)) for place, days in sorted(dates.items())
-    )

@@ -81,9 +81,14 @@ def read_all(folder: Path) -> list[Record]:
     return [record for file in sorted(folder.rglob("*.jsonl")) for record in read(file)]
 
 
+def known_runs(runs: Path) -> list[str]:
+    """The names of all runs with records, the oldest first."""
+    return sorted(path.parent.name for path in runs.glob(f"*/{RECORDS}"))
+
+
 def find_run(runs: Path, name: str) -> Path:
     """The folder of the run `name`; `latest` is the newest. Raises UsageError when there is none."""
-    known = sorted(path.parent.name for path in runs.glob(f"*/{RECORDS}"))
+    known = known_runs(runs)
     if name == "latest" and known:
         return runs / known[-1]
     if name not in known:

@@ -27,8 +27,9 @@ ENVIRONMENT = (
 )
 """The variables that can move a measurement; no other is ever recorded."""
 
-MEASURING = ("muse.probes.", "muse.memory", "muse.nn", "muse.models", "kernels")
-"""Where the code that can move a measurement lives; a change anywhere else leaves evidence fresh."""
+MEASURING = ("muse.probes.", "muse.memory", "muse.nn", "muse.models.", "kernels")
+"""Where the code that can move a measurement lives; a change anywhere else, such as a new preset
+or probe in their tables, leaves evidence fresh."""
 
 
 @cache

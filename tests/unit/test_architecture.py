@@ -25,6 +25,8 @@ LIGHT = [
     "muse.store.provenance",
     "muse.reporting.view",
     "muse.reporting.render",
+    "muse.coverage.match",
+    "muse.coverage.page",
     "muse.config",
     "muse.machine",
     "muse.units",

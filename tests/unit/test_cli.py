@@ -22,7 +22,21 @@ from muse.store.files import read
 from muse.store.record import Record
 
 KEYS = ["id", "document", "says", "documented", "unit", "probe", "protocol", "needs", "recorded"]
-COMMANDS = ["list", "show", "verify", "predict", "measure", "report", "promote", "doctor", "schema"]
+COMMANDS = [
+    "list",
+    "show",
+    "verify",
+    "predict",
+    "measure",
+    "fit",
+    "report",
+    "promote",
+    "diff",
+    "summary",
+    "coverage",
+    "doctor",
+    "schema",
+]
 CLAIM = """\
   sum{n}:
     says: "1.0 and 2.0 make {total}.0."
@@ -111,14 +125,14 @@ def test_list_is_quick_and_loads_no_torch(root):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["predict", "phase9_maximum"], "unknown model 'phase9_maximum'; allowed are phase7_maximum"),
+        (["predict", "phase9_maximum"], "unknown model 'phase9_maximum'; allowed are baseline, baseline_3664"),
         (["predict", "phase8_standard", "--tokens", "0"], "tokens must be at least 1, not 0"),
         (["predict", "phase8_standard", "--batch", "0"], "batch must be at least 1, not 0"),
         (["predict", "phase8_standard", "--tokens", "1", "--train"], "tokens must be at least 2"),
         (["predict", "phase8_standard", "--dtype", "int8"], "allowed are float32, float16, bfloat16"),
         (["predict", "phase8_standard", "--budget", "lots"], "write a number and one of B, KiB"),
         (["predict", "phase8_standard", "--budget", "0GiB"], "an amount must be more than 0 bytes"),
-        (["measure", "phase9_maximum"], "unknown model 'phase9_maximum'; allowed are phase7_maximum"),
+        (["measure", "phase9_maximum"], "unknown model 'phase9_maximum'; allowed are baseline, baseline_3664"),
         (["list", "nothing_like_it"], "no claim's address contains 'nothing_like_it'"),
         (["show", "phase7_vs_phase8/peak_vrm"], "near are phase7_vs_phase8/peak_vram, "),
         (["list", "peak_vrm"], "near are peak_vram, "),
@@ -189,6 +203,28 @@ def test_verify_as_json_is_json_alone(muse, project):
     facts = json.loads(muse("verify", "--json")[1])
     assert [record["claim"]["id"] for record in facts["records"]] == ["paper/sum0", "paper/sum1"]
     assert len(facts["changed"]) == 1
+
+
+def test_verify_measures_only_what_has_no_evidence_here(muse, project):
+    """Its own earlier runs count, and the verdicts and the report are the same."""
+    folder = project(3, 4)
+    _, first, _ = muse("verify", "sum0")
+    code, out, errors = muse("verify")
+    assert (code, len(errors)) == (1, 1)
+    assert "decided by this run: 2 of 2\nreused: 1 of 2 claims; --fresh measures all\n" in out
+    assert [len(read(file)) for file in sorted(folder.glob("runs/*/records.jsonl"))] == [1, 1]
+    assert "reused" not in first
+
+
+def test_verify_fresh_measures_all(muse, project):
+    """Also what has evidence that still holds."""
+    folder = project(3, 3)
+    once, again, fresh = (json.loads(muse("verify", "--json", *words)[1]) for words in ([], [], ["--fresh"]))
+    records = [[record["id"] for record in facts["records"]] for facts in (once, again, fresh)]
+    assert (once["reused"], again["reused"], fresh["reused"]) == ([], records[0], [])
+    assert records[0] == records[1]
+    assert not set(records[0]) & set(records[2])
+    assert [len(read(file)) for file in sorted(folder.glob("runs/*/records.jsonl"))] == [2, 2]
 
 
 def test_a_required_gpu_that_is_not_there_is_exit_code_3(muse):

@@ -174,6 +174,11 @@ def test_a_folder_that_begins_with_an_underscore_is_no_document(ledger, tmp_path
     assert list(ledger(memory=HEAD + PEAK).documents) == ["paper"]
 
 
+def test_the_numbers_of_a_document_are_no_claims(ledger):
+    """numbers.yaml lies beside the claim files, and is not one."""
+    assert len(ledger(memory=HEAD + PEAK, numbers="source: paper.md\n").claims) == 1
+
+
 @pytest.mark.parametrize(
     ("old", "new", "line", "told"),
     [

@@ -170,7 +170,7 @@ def test_without_autocast_there_are_no_copies():
 def test_training_holds_gradients_and_two_states_per_parameter():
     """By hand, in AdamW's step: parameters, gradients, two states, ids, loss, and a workspace per thread.
 
-    The two temporaries of the largest parameter are among the activations. Step counts stay on the CPU.
+    The two temporaries of the largest parameter are among the activations. The counts of steps stay on the CPU.
     """
     found = predict(Workload(network, V, N, dtype="float32", train=True), WORKSPACE)
     assert found.by_kind == {

@@ -1,10 +1,12 @@
-"""Inside `cuda_autocast`, CPU tensors have the dtypes that CUDA's autocast would give them."""
+"""CPU tensors have the dtypes that CUDA's autocast would give them, and keep what its fused kernels keep."""
 
 import pytest
 import torch
 import torch.nn.functional as F
+from torch._subclasses.fake_tensor import FakeTensorMode
 
-from muse.memory.semantics import ACCUMULATE_IN_FLOAT32, CAST_TO_FLOAT32, cuda_autocast
+from muse.memory.predict import Tracker
+from muse.memory.semantics import ACCUMULATE_IN_FLOAT32, CAST_TO_FLOAT32, cuda_autocast, cuda_fused
 
 HALVES = [torch.float16, torch.bfloat16]
 
@@ -102,3 +104,76 @@ def test_nothing_is_left_behind_by_a_failure():
     with pytest.raises(ZeroDivisionError), cuda_autocast(torch.float16):
         _ = 1 / 0
     assert (autocast_of_the_cpu(), torch.is_autocast_enabled("cpu")) == (before, False)
+
+
+def kept(operation, *shape, dtype=torch.float16):
+    """Return the bytes that an operation keeps for its backward pass, its output among them."""
+    with FakeTensorMode(), cuda_fused():
+        x = torch.empty(shape, dtype=dtype, requires_grad=True)
+        with Tracker() as tracker:
+            out = operation(x)
+        assert out.requires_grad
+    return tracker.live.total()
+
+
+def attention(x, dropout=0.1):
+    """Attend from each token to every other one."""
+    return F.scaled_dot_product_attention(x, x, x, dropout_p=dropout)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
+def test_dropout_keeps_its_output_and_one_byte_per_element(dtype):
+    """CUDA's mask is one of booleans, whatever was dropped from."""
+    assert kept(lambda x: F.dropout(x, 0.1), 1024, 64, dtype=dtype) == 1024 * 64 * (dtype.itemsize + 1)
+
+
+@pytest.mark.parametrize("operation", [lambda x: F.dropout(x, 0.1, training=False), lambda x: F.dropout(x, 0.0)])
+def test_dropout_that_drops_nothing_keeps_nothing(operation):
+    """Outside of training, or at a rate of nothing."""
+    assert kept(operation, 1024, 64) == 0
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.1])
+@pytest.mark.parametrize(
+    ("width", "dtype"), [(64, torch.float16), (256, torch.float16), (512, torch.float16), (64, torch.float32)]
+)
+def test_attention_that_a_fused_kernel_takes_keeps_no_weights(width, dtype, dropout):
+    """Its output, and a number per token, whether it drops weights or not."""
+    n = 2048
+    found = kept(lambda x: attention(x, dropout), 1, 1, n, width, dtype=dtype)
+    assert n * width * dtype.itemsize < found <= n * (width * dtype.itemsize + 4) < n * n
+
+
+@pytest.mark.parametrize(("width", "dtype"), [(458, torch.float16), (458, torch.bfloat16), (50, torch.float32)])
+def test_attention_in_heads_that_no_fused_kernel_takes_keeps_the_weights(width, dtype):
+    """Rows of 916 or 200 bytes are no multiples of 16, and too wide or too precise for the flash kernel."""
+    n = 2048
+    assert kept(attention, 1, 1, n, width, dtype=dtype) > n * n * dtype.itemsize
+
+
+def test_fused_attention_has_the_values_of_attention():
+    """The stand-in computes what is asked for; only dropout is left out, which holds no memory."""
+    torch.manual_seed(0)
+    x, mask = torch.randn(2, 3, 7, 8), torch.randn(7, 7)
+    ways = [{}, {"is_causal": True}, {"attn_mask": mask}, {"scale": 0.2}]
+    plain = [F.scaled_dot_product_attention(x, x, x, **way) for way in ways]
+    with cuda_fused():
+        fused = [F.scaled_dot_product_attention(x, x, x, **way) for way in ways]
+    torch.testing.assert_close(fused, plain)
+
+
+def test_the_fused_kernels_end_with_their_context():
+    """Dropout and attention afterwards draw and keep what they did before."""
+
+    def drawn():
+        torch.manual_seed(0)
+        x = torch.ones(4, 8, requires_grad=True)
+        return [type(y.grad_fn).__name__ for y in (F.dropout(x, 0.5), attention(x[None, None]))]
+
+    before = drawn()
+    with cuda_fused():
+        assert drawn() != before
+    assert drawn() == before
+    with pytest.raises(ZeroDivisionError), cuda_fused():
+        _ = 1 / 0
+    assert drawn() == before

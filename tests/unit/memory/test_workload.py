@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from muse.errors import UsageError
+from muse.memory.optimizers import OPTIMIZERS
 from muse.memory.workload import DTYPES, Workload, making
 
 CPU = torch.device("cpu")
@@ -29,6 +30,8 @@ def workload(**stated) -> Workload:
         ({"tokens": -3}, "tokens must be at least 1, not -3"),
         ({"batch": 0}, "batch must be at least 1, not 0"),
         ({"tokens": 1, "train": True}, "training predicts the next token, so tokens must be at least 2"),
+        ({"optimizer": "lion"}, f"unknown optimizer 'lion'; allowed are {', '.join(OPTIMIZERS)}"),
+        ({"loss": "mean"}, "unknown loss 'mean'; allowed are cross_entropy, sum"),
         ({"dtype": "float8"}, "unknown dtype 'float8'; allowed are float32, float16, bfloat16"),
     ],
 )
@@ -45,12 +48,13 @@ def test_what_cannot_be_run_is_refused_in_one_line(stated, told):
         ({"dtype": "float16"}, True),
         ({"dtype": "bfloat16"}, True),
         ({"dtype": "float32"}, False),
-        ({"dtype": "float16", "train": True}, False),
+        ({"dtype": "float16", "train": True}, True),
+        ({"dtype": "float32", "train": True}, False),
         ({"dtype": "float16", "autocast": False}, False),
     ],
 )
-def test_autocast_is_for_half_precision_inference(stated, casts):
-    """Float32 and training run without it."""
+def test_autocast_is_for_half_precision(stated, casts):
+    """Float32 runs without it, and so does whatever says so."""
     assert workload(**stated).casts is casts
 
 
@@ -90,8 +94,14 @@ def test_ids_have_the_stated_size_and_are_in_the_vocabulary():
 
 
 def test_inference_has_no_optimizer():
-    """A forward pass trains nothing."""
-    assert workload().optimizer(Model()) is None
+    """A forward pass trains nothing, whatever optimizer is named, and leaves the parameters as they are."""
+    stated = workload(optimizer="adamw_in_backward")
+    model = Model()
+    before = [p.detach().clone() for p in model.parameters()]
+    updates = stated.updates(model)
+    stated.step(model, stated.ids(CPU), updates)
+    assert updates.state() == []
+    assert all(torch.equal(p, old) for p, old in zip(model.parameters(), before, strict=True))
 
 
 def test_inference_keeps_no_graph():
@@ -99,14 +109,48 @@ def test_inference_keeps_no_graph():
     assert workload().forward(Model(), workload().ids(CPU)).requires_grad is False
 
 
+def stepped(loss):
+    """Return the head's gradient in one step with `loss`, the model and its ids."""
+    torch.manual_seed(0)
+    stated = workload(train=True, batch=2, loss=loss, optimizer="none")
+    model, ids, seen = Model(), stated.ids(CPU), []
+    model[1].weight.register_post_accumulate_grad_hook(lambda p: seen.append(p.grad.clone()))
+    stated.step(model, ids, stated.updates(model))
+    return seen[0], model, ids
+
+
 def test_the_loss_is_that_of_the_next_token():
     """Position n is scored by token n + 1, and the last position by nothing."""
-    torch.manual_seed(0)
-    stated = workload(train=True, batch=2)
-    model, ids = Model(), stated.ids(CPU)
+    found, model, ids = stepped("cross_entropy")
     logs = model(ids).log_softmax(-1)
     scores = [-logs[b, n, ids[b, n + 1]] for b in range(2) for n in range(4)]
-    torch.testing.assert_close(stated.forward(model, ids), torch.stack(scores).mean())
+    [expected] = torch.autograd.grad(torch.stack(scores).mean(), model[1].weight)
+    torch.testing.assert_close(found, expected)
+
+
+def test_the_loss_may_be_the_sum_of_the_logits():
+    """As two documents had it: every logit counts alike."""
+    found, model, ids = stepped("sum")
+    [expected] = torch.autograd.grad(model(ids).sum(), model[1].weight)
+    torch.testing.assert_close(found, expected)
+
+
+def test_one_token_is_enough_for_the_sum_of_the_logits():
+    """It predicts nothing, so nothing has to follow."""
+    assert workload(tokens=1, train=True, loss="sum").tokens == 1
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_model_through_float32_ends_in_its_dtype(dtype):
+    """The start is drawn in float32, and then rounded."""
+    torch.manual_seed(0)
+    wide = workload(dtype="float32").place(CPU)
+    torch.manual_seed(0)
+    stated = workload(dtype=dtype, through_float32=True)
+    narrow = stated.place(CPU)
+    assert stated.converts is (dtype != "float32")
+    for a, b in zip(wide.parameters(), narrow.parameters(), strict=True):
+        assert torch.equal(a.to(DTYPES[dtype]), b)
 
 
 def test_a_training_step_moves_every_parameter_and_frees_the_gradients():
@@ -114,5 +158,5 @@ def test_a_training_step_moves_every_parameter_and_frees_the_gradients():
     stated = workload(train=True, tokens=200)
     model = stated.place(CPU)
     before = [p.detach().clone() for p in model.parameters()]
-    stated.step(model, stated.ids(CPU), stated.optimizer(model))
+    stated.step(model, stated.ids(CPU), stated.updates(model))
     assert all(not torch.equal(p, old) and p.grad is None for p, old in zip(model.parameters(), before, strict=True))

@@ -10,7 +10,8 @@ from muse.memory.predict import Tracker
 from muse.models import build
 from muse.models.phase8 import Config, TangentSpaceLinearAttention
 from muse.nn.hyperbolic import exp0
-from muse.nn.lowrank import SIZES, Shape
+from muse.nn.lowrank import SIZES
+from muse.nn.shape import Shape
 
 SHAPE = Shape(d_model=12, layers=1, heads=3, vocabulary=50)
 MODES = {"linear": 0.01, "hybrid": 0.7, "exact": 1.5}

@@ -4,7 +4,19 @@ import pytest
 import torch
 from torch import nn
 
-from muse.nn.lowrank import SIZES, Block, FactorisedEmbedding, FactorisedFFN, FactorisedTransformer, Shape
+from muse.nn.lowrank import (
+    EMBEDDING_DIVISOR,
+    FFN_DIVISOR,
+    SIZES,
+    Block,
+    FactorisedEmbedding,
+    FactorisedFFN,
+    FactorisedTransformer,
+    LowRankFFN,
+    LowRankHead,
+    UltraLowRankFFN,
+)
+from muse.nn.shape import Shape
 
 SMALL = Shape(d_model=16, layers=3, heads=2, vocabulary=50)
 
@@ -34,6 +46,11 @@ def test_the_embedding_is_a_row_of_the_product():
     torch.testing.assert_close(embedding(torch.tensor([[7]]))[0, 0], expected)
 
 
+def test_the_embedding_without_bias_has_d_parameters_less():
+    """V r + r d."""
+    assert count(FactorisedEmbedding(50, 4, 16, bias=False)) == 50 * 4 + 4 * 16
+
+
 @pytest.mark.parametrize("d", [16, 4096])
 def test_the_ffn_has_as_many_parameters_as_its_formula(d):
     """Weights 10 d r, biases 5 d + 2 r."""
@@ -56,6 +73,55 @@ def test_the_ffn_has_one_nonlinearity_in_its_middle():
     first = x @ ffn[0].weight.T @ ffn[1].weight.T + ffn[0].bias @ ffn[1].weight.T + ffn[1].bias
     second = nn.functional.gelu(first) @ ffn[3].weight.T @ ffn[4].weight.T + ffn[3].bias @ ffn[4].weight.T + ffn[4].bias
     torch.testing.assert_close(ffn(x), second)
+
+
+@pytest.mark.parametrize(("d", "r", "expected"), [(16, 2, 404), (512, 64, 330_368)])
+def test_the_low_rank_ffn_has_as_many_parameters_as_its_formula(d, r, expected):
+    """10 d r + 5 d + 2 r, as a factorisation of the same rank."""
+    assert count(LowRankFFN(d, r)) == 10 * d * r + 5 * d + 2 * r == expected
+
+
+def test_the_low_rank_ffn_has_a_nonlinearity_after_every_narrow_map():
+    """Its four maps, written out."""
+    ffn = LowRankFFN(16, 2).eval()
+    x = h = torch.randn(3, 16)
+    first, second, third, last = (part for part in ffn if isinstance(part, nn.Linear))
+    for part in (first, second, third):
+        h = (h @ part.weight.T + part.bias).clamp(min=0)
+    torch.testing.assert_close(ffn(x), h @ last.weight.T + last.bias)
+
+
+def test_the_low_rank_ffn_drops_a_tenth_in_training():
+    """After each of the three non-linearities, and nothing when it is evaluated."""
+    ffn, x = LowRankFFN(16, 2), torch.randn(3, 16)
+    assert [part.p for part in ffn if isinstance(part, nn.Dropout)] == [0.1] * 3
+    assert torch.equal(ffn.eval()(x), ffn(x))
+
+
+@pytest.mark.parametrize(("d", "r", "expected"), [(16, 2, 82), (512, 8, 8_712)])
+def test_the_ultra_low_rank_ffn_has_as_many_parameters_as_its_formula(d, r, expected):
+    """2 d r + r + d."""
+    assert count(UltraLowRankFFN(d, r)) == 2 * d * r + r + d == expected
+
+
+def test_the_ultra_low_rank_ffn_is_two_maps_with_relu_between():
+    """It never widens to 4 d."""
+    ffn, x = UltraLowRankFFN(16, 2), torch.randn(3, 16)
+    h = (x @ ffn[0].weight.T + ffn[0].bias).clamp(min=0)
+    torch.testing.assert_close(ffn(x), h @ ffn[2].weight.T + ffn[2].bias)
+
+
+def test_the_low_rank_head_is_the_product_of_its_factors():
+    """Nothing stands between the two maps."""
+    head, x = LowRankHead(16, 2, 50), torch.randn(3, 16)
+    expected = x @ (head[1].weight @ head[0].weight).T + head[1].weight @ head[0].bias + head[1].bias
+    torch.testing.assert_close(head(x), expected)
+
+
+def test_a_block_takes_another_ffn():
+    """In place of the factorised one."""
+    other = nn.Linear(16, 16)
+    assert Block(SMALL, Nothing(), other).ffn is other
 
 
 def test_a_block_normalises_before_each_part_and_adds_it():
@@ -107,4 +173,4 @@ def test_the_head_is_untied_and_without_bias():
 def test_every_documented_size_divides(name):
     """Heads divide the width, and so do the two ranks' divisors."""
     shape = SIZES[name]
-    assert [shape.d_model % n for n in (shape.heads, shape.embedding_divisor, shape.ffn_divisor)] == [0, 0, 0]
+    assert [shape.d_model % n for n in (shape.heads, EMBEDDING_DIVISOR, FFN_DIVISOR)] == [0, 0, 0]

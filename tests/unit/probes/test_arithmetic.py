@@ -29,6 +29,10 @@ def result(ask):
         ("sum", ["5.75", "0.06"], "GiB", Fraction(581, 100) * 2**30),
         ("difference", ["5.75", "5.74"], "GB", Fraction(10**7)),
         ("change", ["5.75", "5.74"], "percent", Fraction(1, 574)),
+        ("product", ["3072", "50257"], "count", Fraction(3072 * 50257)),
+        ("product", ["1.5", "2"], "GiB", Fraction(3) * 2**30),
+        ("bytes", ["2049024", "2"], "MB", Fraction(4098048)),
+        ("ratio", ["5.75", "1.15"], "times", Fraction(5)),
         ("reduction", ["1", "8"], "percent", Fraction(7, 8)),
         ("distinct", ["3.08", "2.57", "3.08"], "count", Fraction(2)),
     ],
@@ -40,7 +44,8 @@ def test_the_value_is_exact_arithmetic_on_the_printed_operands(result, operation
 
 def test_every_operation_is_tested_above():
     """A new operation needs a row of its own."""
-    assert set(OPERATIONS) == {"value", "sum", "difference", "change", "reduction", "distinct"}
+    tested = {"value", "sum", "difference", "product", "bytes", "ratio", "change", "reduction", "distinct"}
+    assert set(OPERATIONS) == tested
 
 
 def test_a_decimal_operand_stands_for_its_rounding_interval(result):
@@ -69,17 +74,20 @@ def test_the_interval_holds_every_result_that_the_operands_allow(result):
     assert (found.low, found.high) == (min(every), max(every))
 
 
-@pytest.mark.parametrize(("operation", "operands"), [("difference", [1]), ("change", [1]), ("value", [1, 2])])
+@pytest.mark.parametrize(
+    ("operation", "operands"), [("difference", [1]), ("change", [1]), ("value", [1, 2]), ("ratio", [1])]
+)
 def test_a_wrong_number_of_operands_is_malformed(operation, operands):
     """The ledger refuses it, before anything is measured."""
     with pytest.raises(ValueError, match=f"{operation} takes"):
         OfArithmetic(operation=operation, operands=operands)
 
 
-def test_a_share_of_nothing_is_malformed():
-    """A change relative to 0 has no value."""
+@pytest.mark.parametrize("operation", ["change", "reduction", "ratio"])
+def test_a_share_of_nothing_is_malformed(operation):
+    """A figure relative to 0 has no value."""
     with pytest.raises(ValueError, match="second operand, which is 0"):
-        OfArithmetic(operation="change", operands=[1, 0])
+        OfArithmetic(operation=operation, operands=[1, 0])
 
 
 def test_the_evidence_is_exact(result):

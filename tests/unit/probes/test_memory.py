@@ -27,7 +27,7 @@ def one_of_many(name: str, position: int) -> Peak:
 def alone(name: str) -> Peak:
     """Return what the sound procedure reads."""
     size = PARAMETERS[name]
-    kinds = {"parameters": size, "activations": ACTIVATION, "workspace": WORKSPACE}
+    kinds = {"parameters": size, "gradients": 7, "optimizer": 11, "activations": ACTIVATION, "workspace": WORKSPACE}
     return Peak(size, size, size + ACTIVATION + WORKSPACE, WORKSPACE, 9_000_000, 9_500_000, kinds)
 
 
@@ -98,9 +98,66 @@ def test_the_document_s_sequence_is_one_process(documented, isolated):
     """All claims about it share one measurement, in the order that the claim gives."""
     for model in SEQUENCE:
         documented("peak", model)
-    [(function, (workloads,), _)] = isolated
-    assert function is peak.documented
+    [(function, (workloads, reset), _)] = isolated
+    assert (function, reset) == (peak.documented, "before_loading")
     assert tuple(what.build.args[0] for what in workloads) == SEQUENCE
+
+
+def test_the_document_may_reset_the_peak_after_loading(documented, isolated):
+    """The process is told when, and it is another question."""
+    for reset in ("before_loading", "after_loading"):
+        documented("peak", "phase7_maximum", reset=reset)
+    assert [args[1] for _, args, _ in isolated] == ["before_loading", "after_loading"]
+
+
+def test_a_subject_of_the_sequence_may_have_settings_of_its_own(read, isolated):
+    """The same model twice, at two precisions, is two rows of one process."""
+    sequence = [{"model": "phase7_maximum", "dtype": dtype} for dtype in ("float32", "float16")]
+    given = {"protocol": "documented", "sequence": sequence, "model": "phase7_maximum"}
+    found = [read("model", **given, dtype=dtype) for dtype in ("float32", "float16")]
+    assert found == [1_000_000, 1_000_000 + WORKSPACE]
+    [(_, (workloads, _), _)] = isolated
+    assert [what.dtype for what in workloads] == ["float32", "float16"]
+
+
+def test_the_other_model_may_have_settings_of_its_own(read, isolated):
+    """What it does not say is the claim's."""
+    against = {"model": "phase7_maximum", "dtype": "float32", "optimizer": "sgd"}
+    read("peak_change", tokens=64, train=True, against=against)
+    mine, other = (args[0] for _, args, _ in isolated)
+    assert (mine.dtype, mine.optimizer) == ("float16", "adamw")
+    assert (other.dtype, other.optimizer, other.tokens, other.train) == ("float32", "sgd", 64, True)
+
+
+@pytest.mark.parametrize(("quantity", "value"), [("gradients", 7), ("optimizer", 11), ("parameters", 1_002_048)])
+@pytest.mark.usefixtures("isolated")
+def test_soundly_every_kind_is_a_quantity(read, quantity, value):
+    """As the process counted it."""
+    assert read(quantity) == value
+
+
+@pytest.mark.usefixtures("isolated")
+def test_what_ran_within_its_budget_fits(ask):
+    """One for yes, and the evidence is emulated."""
+    found = ask("memory", "fits", model="phase8_maximum", budget=5 * 2**30)
+    assert (found.value, found.scope) == (1, Scope.EMULATED)
+
+
+def test_what_ran_out_of_its_budget_does_not_fit(ask, monkeypatch):
+    """That is the measurement, and no failure of it; any other failure still is."""
+
+    def failing(reason):
+        def isolate(*args, **kwargs):
+            raise Unmeasured(reason, "CUDA said so")
+
+        monkeypatch.setattr(memory, "isolate", isolate)
+
+    failing("out_of_memory")
+    found = ask("memory", "fits", model="phase8_maximum", budget=5 * 2**30)
+    assert (found.value, found.scope, found.how) == (0, Scope.EMULATED, {"out_of_memory": "CUDA said so"})
+    failing("driver_error")
+    with pytest.raises(Unmeasured, match="CUDA said so"):
+        ask("memory", "fits", model="phase8_maximum", budget=6 * 2**30)
 
 
 def test_soundly_every_model_has_a_process_of_its_own(read, isolated):
@@ -168,5 +225,7 @@ def test_the_allocator_s_other_figures_are_kept_as_evidence(ask, isolated):
         "parameters": 1_002_048,
         "reserved": 9_000_000,
         "activation": ACTIVATION,
+        "gradients": 7,
+        "optimizer": 11,
         "logits": 512 * 50257 * 2,
     }

@@ -1,6 +1,7 @@
 """Predicted bytes, by the sound procedure and by the documents' own."""
 
 import json
+from fractions import Fraction
 
 import pytest
 import torch
@@ -9,9 +10,11 @@ from muse.claims.claim import Scope
 from muse.errors import Unmeasured
 from muse.memory.predict import Footprint
 from muse.models import phase7, phase8
-from muse.nn.lowrank import SIZES, Shape
+from muse.nn.lowrank import SIZES
+from muse.nn.shape import Shape
 from muse.probes import predicted_memory
 from muse.probes.bench import Bench
+from muse.probes.workloads import workload
 
 SHAPE = Shape(d_model=256, layers=2, heads=2, vocabulary=10000)
 """Wide enough for whole blocks of 512 bytes; with so many words that the logits make the peak."""
@@ -19,6 +22,8 @@ WORKSPACE = 8_519_680
 """8.125 MiB, from the settings' :4096:2:16:8."""
 MODELS = {"phase7_maximum": 1_000_000, "phase8_maximum": 1_002_048, "phase7_large": 500_000}
 PEAK = 3_000_000
+LOADING = 50_000_000
+"""More than any of the peaks."""
 
 
 @pytest.fixture
@@ -28,8 +33,10 @@ def faked(monkeypatch):
 
     def predict(what, workspace):
         name = what.build.args[0]
-        asked.append((name, what.tokens, what.dtype, what.train, workspace))
-        return Footprint({"parameters": MODELS[name], "activations": PEAK, "workspace": workspace}, MODELS[name])
+        how = what.tokens, what.dtype, what.train, what.optimizer, what.loss, what.through_float32
+        asked.append((name, *how, workspace))
+        kinds = {"parameters": MODELS[name], "gradients": 0, "optimizer": 0, "activations": PEAK}
+        return Footprint({**kinds, "workspace": workspace}, MODELS[name], LOADING)
 
     monkeypatch.setattr(predicted_memory, "predict", predict)
     return asked
@@ -47,8 +54,13 @@ def read(ask):
 
 @pytest.fixture
 def documented(read):
-    """The same by the documents' procedure, over three models in one process."""
-    return lambda quantity, model, **given: read(quantity, model, protocol="documented", sequence=list(MODELS), **given)
+    """The same by the documents' procedure, over three models in one process, the peak reset once each is loaded."""
+
+    def of(quantity, model, **given):
+        procedure = {"protocol": "documented", "sequence": list(MODELS), "reset": "after_loading"}
+        return read(quantity, model, **{**procedure, **given})
+
+    return of
 
 
 @pytest.fixture
@@ -80,6 +92,71 @@ def test_by_the_document_every_later_model_is_charged_with_the_workspace(documen
     assert found == [MODELS[model] + WORKSPACE, MODELS[model] + PEAK + WORKSPACE, PEAK]
 
 
+@pytest.mark.parametrize(("model", "left"), [("phase7_maximum", 0), ("phase7_large", WORKSPACE)])
+@pytest.mark.usefixtures("faked")
+def test_a_peak_reset_before_loading_includes_loading_s_own(documented, model, left):
+    """And whatever was there already; reset afterwards, it does not."""
+    before, after = (documented("peak", model, reset=f"{when}_loading") for when in ("before", "after"))
+    assert (before, after) == (LOADING + left, MODELS[model] + PEAK + WORKSPACE)
+    activation = documented("activation", model, reset="before_loading")
+    assert activation == LOADING + left - documented("model", model)
+
+
+@pytest.mark.usefixtures("faked")
+def test_without_a_sequence_the_document_s_is_the_model_and_what_it_is_compared_with(read):
+    """The other one first, as a baseline is."""
+    given = {"protocol": "documented", "reset": "after_loading"}
+    assert read("model", **given) == 1_002_048
+    assert read("model", **given, against="phase7_large") == 1_002_048 + WORKSPACE
+
+
+@pytest.mark.usefixtures("faked")
+def test_a_subject_of_the_sequence_may_have_settings_of_its_own(documented):
+    """The same model at two precisions is two places in the sequence."""
+    sequence = [{"model": "phase7_large", "dtype": dtype} for dtype in ("float32", "float16")]
+    found = [documented("model", "phase7_large", sequence=sequence, dtype=dtype) for dtype in ("float32", "float16")]
+    assert found == [500_000, 500_000 + WORKSPACE]
+
+
+def test_the_other_model_may_have_settings_of_its_own(read, faked):
+    """What it does not say is the claim's."""
+    read("peak_difference", tokens=64, against={"model": "phase8_maximum", "dtype": "float32"})
+    assert [asked[:3] for asked in faked] == [("phase8_maximum", 64, "float16"), ("phase8_maximum", 64, "float32")]
+
+
+@pytest.mark.parametrize(
+    ("train", "stated", "casts"), [(False, {}, True), (True, {}, False), (True, {"autocast": True}, True)]
+)
+def test_training_runs_without_autocast_unless_a_claim_says_otherwise(train, stated, casts):
+    """And a forward pass with it, as the documents had both."""
+    assert workload({"model": "phase8_maximum", "train": train, **stated}).casts is casts
+
+
+@pytest.mark.parametrize(
+    ("relation", "value"),
+    [("difference", 2048), ("change", Fraction(2048, 1_000_000)), ("saved", Fraction(-2048, 1_000_000))],
+)
+@pytest.mark.usefixtures("faked")
+def test_a_figure_is_told_against_another_s_in_three_ways(read, relation, value):
+    """Bytes more, the share more, and the share less; both shares are of the other's."""
+    assert read(f"parameters_{relation}", against="phase7_maximum") == value
+
+
+@pytest.mark.usefixtures("faked")
+def test_a_share_is_of_the_peak(read):
+    """Parameters and activation and the workspace are all of it."""
+    peak = 1_002_048 + PEAK + WORKSPACE
+    assert read("parameters_share") == Fraction(1_002_048, peak)
+    assert read("activation_share") == Fraction(PEAK, peak)
+
+
+@pytest.mark.parametrize(("less", "fits"), [(0, 1), (1, 0)])
+@pytest.mark.usefixtures("faked")
+def test_a_peak_fits_a_budget_down_to_the_byte(read, less, fits):
+    """One byte too small is too small."""
+    assert read("fits", budget=1_002_048 + PEAK + WORKSPACE - less) == fits
+
+
 @pytest.mark.usefixtures("faked")
 def test_the_procedures_differ_by_the_workspace_between_first_and_second(read, documented):
     """The documents' +0.01 GB of model memory is the workspace and nothing else."""
@@ -102,8 +179,8 @@ def test_the_share_of_the_logits_is_of_the_activation(read):
 
 def test_the_claims_words_reach_the_prediction(read, faked):
     """Tokens, precision and training are the claim's; the workspace is the settings'."""
-    read("peak", tokens=64, dtype="bfloat16", train=True)
-    assert faked == [("phase8_maximum", 64, "bfloat16", True, WORKSPACE)]
+    read("peak", tokens=64, dtype="bfloat16", train=True, optimizer="sgd", loss="sum", through_float32=True)
+    assert faked == [("phase8_maximum", 64, "bfloat16", True, "sgd", "sum", True, WORKSPACE)]
 
 
 def test_a_model_is_predicted_once_per_run(read, documented, faked):
@@ -114,7 +191,19 @@ def test_a_model_is_predicted_once_per_run(read, documented, faked):
     assert len(faked) == 1
 
 
-@pytest.mark.parametrize("given", [{"tokens": 64}, {"batch": 2}, {"dtype": "float32"}, {"train": True}])
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"tokens": 64},
+        {"batch": 2},
+        {"dtype": "float32"},
+        {"train": True},
+        {"optimizer": "sgd"},
+        {"loss": "sum"},
+        {"autocast": False},
+        {"through_float32": True},
+    ],
+)
 def test_another_workload_is_another_reading(read, faked, given):
     """A claim is never answered with the bytes of another question."""
     read("peak")
@@ -161,7 +250,7 @@ def test_a_leaked_tensor_raises_the_peak_by_its_size(a_claim, settings, tmp_path
 
     before = [read("before", quantity) for quantity in ("model", "activation")]
     real = phase8.build
-    monkeypatch.setattr(phase8, "build", lambda name: leaking(real(name)))
+    monkeypatch.setattr(phase8, "build", lambda config: leaking(real(config)))
     after = [read("after", quantity) for quantity in ("model", "activation")]
     assert [b - a for a, b in zip(before, after, strict=True)] == [0, SHAPE.layers * 2**20]
 

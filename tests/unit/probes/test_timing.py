@@ -4,12 +4,14 @@ from contextlib import contextmanager
 
 import pytest
 import torch
+from torch import nn
 
 from muse.claims.claim import Expect, Scope, Status
 from muse.claims.verdict import judge
 from muse.errors import MuseError, Unmeasured
 from muse.memory.isolate import attempt
-from muse.probes import attention_speedup, attention_time, forward_speed, timing
+from muse.memory.workload import Workload
+from muse.probes import attention_speedup, attention_time, speed, time_growth, timing
 from muse.probes.attention_time import BASELINE
 from muse.probes.timing import ROUNDS, ratio, times
 
@@ -168,12 +170,77 @@ def test_a_slower_call_turns_a_claim_of_speed(ask, a_claim, stubbed, seconds, st
 @pytest.mark.parametrize(("seconds", "status"), [(1.02, Status.CONFIRMED), (1.5, Status.REFUTED)])
 def test_a_slower_pass_turns_a_claim_of_equal_cost(ask, a_claim, stubbed, seconds, status):
     """The cost's change is the model's time over the other's, less one, and so is its interval."""
-    stubbed(forward_speed, {"model": seconds, "against": 1.0}.get)
+    stubbed(speed, {"mine": seconds, "other": 1.0}.get)
     given = {"model": "phase8_maximum", "against": "phase7_maximum"}
-    found = ask("forward_speed", "cost_change", "percent", **given)
+    assert ask("speed", "cost", "times", **given).value == pytest.approx(seconds)
+    found = ask("speed", "cost_change", "percent", **given)
     assert [found.low, found.value, found.high] == pytest.approx([seconds - 1] * 3)
-    claim = a_claim("forward_speed", "cost_change", "percent", expect=Expect(between=(-5, 5)))
+    claim = a_claim("speed", "cost_change", "percent", expect=Expect(between=(-5, 5)))
     assert judge(claim, found).status is status
+
+
+def test_both_subjects_are_made_with_settings_of_their_own(ask, monkeypatch):
+    """What the other does not say is the claim's."""
+    made = {}
+
+    def times(calls, bench, *, replayed):
+        made.update({name: prepare.args[0] for name, prepare in calls.items()})
+        return {name: [1.0] * ROUNDS for name in calls}
+
+    monkeypatch.setattr(speed, "times", times)
+    against = {"model": "phase1_ultra_tied", "optimizer": "sgd"}
+    ask("speed", "cost", "times", model="phase1_ultra", tokens=8, train=True, against=against)
+    assert {name: (what.build.args, what.optimizer, what.tokens) for name, what in made.items()} == {
+        "mine": (("phase1_ultra",), "adamw", 8),
+        "other": (("phase1_ultra_tied",), "sgd", 8),
+    }
+
+
+class Seeing(nn.Module):
+    """A map that notes how it is run."""
+
+    def __init__(self):
+        super().__init__()
+        self.map = nn.Embedding(10, 10)
+        self.seen = []
+
+    def forward(self, ids):
+        self.seen.append((torch.is_grad_enabled(), torch.is_autocast_enabled("cuda")))
+        return self.map(ids)
+
+
+@pytest.mark.filterwarnings("ignore:User provided device_type of 'cuda', but CUDA is not available")
+@pytest.mark.filterwarnings("ignore:CUDA is not available")
+@pytest.mark.parametrize(
+    ("stated", "expected"),
+    [
+        ({"train": True, "autocast": False}, (True, False)),
+        ({"dtype": "float32"}, (False, False)),
+        ({"train": True, "dtype": "float32"}, (True, False)),
+    ],
+)
+def test_a_step_is_timed_as_it_is_stated_whatever_is_on_around_it(stated, expected):
+    """The timing process runs everything under autocast and without gradients, as layers are timed."""
+    model = Seeing()
+    what = Workload(lambda: model, 10, 4, **stated)
+    once = speed.call(what, torch.device("cpu"))
+    torch.set_autocast_enabled("cuda", True)
+    try:
+        with torch.no_grad():
+            once()
+        assert torch.is_autocast_enabled("cuda")
+    finally:
+        torch.set_autocast_enabled("cuda", False)
+    assert model.seen == [expected]
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_the_time_of_a_whole_pass_grows_above_its_baseline(ask, stubbed, order):
+    """Launched as PyTorch launches it, at every length and at a handful of tokens."""
+    asked = stubbed(time_growth, lambda n: 1e-3 + 1e-6 * (int(n) - BASELINE) ** order)
+    found = ask("time_growth", "slope", "order", model="phase8_maximum", lengths=LENGTHS)
+    assert found.value == pytest.approx(order, abs=0.05)
+    assert asked == [([str(n) for n in (time_growth.BASELINE, *LENGTHS)], False)]
 
 
 @pytest.mark.parametrize("order", [1, 2])

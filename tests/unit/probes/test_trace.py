@@ -8,7 +8,8 @@ from torch.utils.checkpoint import checkpoint
 
 from muse.claims.claim import Status
 from muse.models import phase8
-from muse.nn.lowrank import Block, Shape
+from muse.nn.lowrank import Block
+from muse.nn.shape import Shape
 
 SHAPE = Shape(d_model=64, layers=2, heads=2, vocabulary=100)
 
@@ -56,7 +57,7 @@ def small(monkeypatch):
         monkeypatch.setitem(phase8.PRESETS, name, phase8.Config(SHAPE))
 
     def use(change=lambda model: model):
-        monkeypatch.setattr(phase8, "build", lambda name: change(real(name)))
+        monkeypatch.setattr(phase8, "build", lambda config: change(real(config)))
 
     return use
 

@@ -1,6 +1,7 @@
-"""The three skins: escaping, staleness, determinism, and files that are whole or absent."""
+"""The skins: escaping, staleness, determinism, and files that are whole or absent."""
 
 # ruff: noqa: RUF001  the signs are what is tested
+import json
 import re
 import shutil
 import subprocess
@@ -11,10 +12,10 @@ from html.parser import HTMLParser
 import pytest
 
 from muse.claims.claim import Expect, Scope, Status
-from muse.errors import MuseError, UsageError
+from muse.errors import MuseError
 from muse.reporting import escape, render, view
+from muse.reporting.words import FOLDER, Words, languages, load
 
-SKINS = ("md", "tex", "html")
 HARD = r"_ % & # $ ^ ~ \ { } < > | -- N² 2× ≤ − — Θ é α 10⁻³"
 
 
@@ -37,38 +38,40 @@ def records(stated, found):
         found(stated("d/peak[Deep]"), 5.811),
         found(stated("d/fits[Max]", beside="d/peak", expect=Expect(at_most=Decimal(5)), **sound), 6.2),
         found(stated("d/cast[Max]", beside="d/peak"), 5.9, scope=Scope.PREDICTED),
-        found(stated("d/slope", section="概要", **order), 1.04, low=0.97, high=1.12),
+        found(stated("d/slope", section="Overview", **order), 1.04, low=0.97, high=1.12),
         found(stated("d/hard", says=HARD, cause=HARD, recorded=Status.REFUTED), 9.0),
         found(stated("e/count", unit="count", documented=Decimal(216384)), 216384, scope=Scope.EXACT),
         found(stated("e/unknown", unit="percent", documented=Decimal("84.8"))),
     ]
 
 
-@pytest.mark.parametrize("skin", SKINS)
-def test_stale_is_written_out(stated, found, templates, skin):
-    """Each skin says the word where the source has changed since, and only there."""
-    texts = [
-        render.render(built(found(stated(), 5.8), stale=lambda _, old=old: old), skin, templates)
-        for old in (False, True)
-    ]
-    fresh, stale = (len(re.findall(r"\(stale\)|badge stale", text)) for text in texts)
+def page(records, templates, name="report.html", **options):
+    """One file of the English report of `records`."""
+    return render.render(built(*records, **options), templates)[name]
+
+
+def data(text):
+    """What the page shows once its rows are opened."""
+    return json.loads(re.search(r'<script type="application/json" id="details">(.*?)</script>', text, re.DOTALL)[1])
+
+
+@pytest.mark.parametrize("name", ["report.html", "phase8.md"])
+def test_stale_is_written_out(stated, found, templates, name):
+    """Each says the word where the source has changed since, and only there."""
+    texts = [page([found(stated(), 5.8)], templates, name, stale=lambda _, old=old: old) for old in (False, True)]
+    fresh, stale = (len(re.findall(r'confirmed \(stale\)|class="badge stale', text)) for text in texts)
     assert (fresh, stale > 0) == (0, True)
 
 
-@pytest.mark.parametrize("skin", SKINS)
-def test_an_unknown_name_in_a_template_fails(records, templates, tmp_path, skin):
-    """A misspelt name stops the report with one line."""
+@pytest.mark.parametrize("name", ["md/document.md", "md/README.md", "html/report.html"])
+@pytest.mark.parametrize("wrong", ["view.tottal", 't("tottal")'])
+def test_an_unknown_name_in_a_template_fails(records, templates, tmp_path, name, wrong):
+    """A misspelt field or message stops the report with one line."""
     shutil.copytree(templates, tmp_path / "t")
-    place = tmp_path / "t" / skin / f"report.{skin}"
-    place.write_text(place.read_text() + (r"\VAR{view.tottal}" if skin == "tex" else "{{ view.tottal }}"))
+    place = tmp_path / "t" / name
+    place.write_text(place.read_text() + f"{{{{ {wrong} }}}}")
     with pytest.raises(MuseError, match=r"^[^\n]*tottal[^\n]*$"):
-        render.render(built(*records), skin, tmp_path / "t")
-
-
-def test_an_unknown_skin_is_a_usage_error(records, templates):
-    """The error lists the skins there are."""
-    with pytest.raises(UsageError, match="md, tex, html"):
-        render.render(built(*records), "pdf", templates)
+        render.render(built(*records), tmp_path / "t")
 
 
 @pytest.mark.parametrize(
@@ -94,100 +97,145 @@ def test_tex_is_escaped(text, escaped):
     assert escape.tex(text) == escaped
 
 
-def test_tex_escapes_without_being_asked(stated, found, templates):
-    """A sentence reaches the page escaped, though no template names a filter."""
-    assert r"50 \% \& more" in render.render(built(found(stated(says="50 % & more"), 5.8)), "tex", templates)
-
-
-def test_an_unknown_character_fails_with_its_name(stated, found, templates):
+def test_an_unknown_character_fails_with_its_name():
     """TeX never drops a character in silence."""
     with pytest.raises(MuseError, match=r"^no TeX form for '脳' \(U\+8133 [^\n]*\) in 'a 脳'$"):
-        render.render(built(found(stated(says="a 脳"), 5.8)), "tex", templates)
-
-
-def test_a_heading_in_another_script_is_numbered_in_tex(records, templates):
-    """A Japanese heading does not stop the TeX report; it is given by its number."""
-    assert r"\subsection*{Part 2}" in render.render(built(*records), "tex", templates)
+        escape.tex("a 脳")
 
 
 def test_html_escapes_markup(stated, found, templates):
-    """Text from a document cannot become a script."""
-    page = render.render(built(found(stated(says="<script>alert(1)</script>"), 5.8)), "html", templates)
-    assert "&lt;script&gt;alert(1)" in page
-    assert "<script>alert" not in page
+    """Text from a document cannot become an element, in a row or in its details."""
+    hard = "</script><script>alert(1)</script><!-- & 'x'"
+    text = page([found(stated(says=hard, quote=hard, cause=hard), 9.0)], templates)
+    assert "<script>alert" not in text
+    assert text.count("</script>") == 3
+    assert data(text)["rows"]["phase8/peak"][0] == hard
 
 
 def test_markdown_escapes_what_breaks_a_table(stated, found, templates):
     """A pipe in a sentence stays in its cell, and so does one in an id."""
-    page = render.render(built(found(stated("d/a[x|y]", says="a | b\n<i> *c*"), 5.8)), "md", templates)
-    (line,) = [line for line in page.splitlines() if "<sub>" in line]
-    assert len(re.split(r"(?<!\\)\|", line)) == 10
+    text = page([found(stated("d/a[x|y]", says="a | b\n<i> *c*"), 5.8)], templates, "d.md")
+    line, *_ = [line for line in text.splitlines() if "a \\| b" in line]
+    assert len(re.split(r"(?<!\\)\|", line)) == 8
     assert r"a \| b &lt;i&gt; \*c\*" in line
 
 
 def test_a_prediction_stands_beside_its_measurement(records, templates):
-    """The Markdown table shows the weaker evidence compactly, with its verdict where that differs."""
-    assert "| 5.811 (predicted 5.900, refuted) |" in render.render(built(*records), "md", templates)
+    """The Markdown table shows the weaker evidence below, with its verdict where that differs."""
+    assert "| 5.811 GiB<br>predicted: 5.900 GiB (refuted) |" in page(records, templates, "d.md")
 
 
-@pytest.mark.parametrize("skin", SKINS)
-def test_the_order_of_files_changes_no_byte(records, found, templates, skin):
+def test_the_order_of_files_changes_no_byte(records, found, templates):
     """Records read from files in another order, and read twice, give the same report."""
     late = found(records[1].claim, 5.82, run="later", time="2025-12-24T00:00:00+00:00")
-    one = render.render(built(*records, late), skin, templates)
-    assert render.render(built(late, *records, *records), skin, templates) == one
+    one = render.render(built(*records, late), templates)
+    assert render.render(built(late, *records, *records), templates) == one
 
 
 def test_a_record_from_a_file_renders_alike(records, templates):
     """Reading a record back from its line loses nothing that a report shows."""
     again = [type(record).from_json(record.to_json()) for record in records]
-    assert render.render(built(*again), "html", templates) == render.render(built(*records), "html", templates)
+    assert render.render(built(*again), templates) == render.render(built(*records), templates)
 
 
-def test_nothing_is_written_when_one_skin_fails(stated, found, templates, tmp_path):
-    """A sentence that TeX cannot write leaves no Markdown and no HTML behind."""
-    with pytest.raises(MuseError):
-        render.write(built(found(stated(says="脳"), 5.8)), templates, tmp_path)
-    assert list(tmp_path.iterdir()) == []
+@pytest.fixture
+def both(records):
+    """The same records in English and in Japanese."""
+    japanese = Words("ja", FOLDER / "ja.yaml", load("ja").messages, _Anything())
+    return [view.build(records, lambda _: False, {}, words, languages=languages()) for words in (load(), japanese)]
 
 
-def test_three_reports_are_written(records, templates, tmp_path):
-    """Writing leaves the three reports, and nothing else."""
-    paths = render.write(built(*records), templates, tmp_path / "new")
-    assert [path.name for path in paths] == ["report.md", "report.tex", "report.html"]
-    assert sorted((tmp_path / "new").iterdir()) == sorted(paths)
+def test_both_languages_have_the_same_files(both, templates):
+    """A page, an overview, a file per document, and the paper's."""
+    english, japanese = (set(render.render(one, templates)) for one in both)
+    assert english == japanese
+    assert {name for name in english if "/" not in name} == {"README.md", "report.html", "d.md", "e.md"}
 
 
-@pytest.mark.parametrize("skin", SKINS)
-def test_a_report_of_nothing_renders(templates, skin):
+def test_both_languages_have_the_same_rows_and_numbers(both, templates):
+    """Only the words differ."""
+    english, japanese = (render.render(one, templates) for one in both)
+    for name in ("d.md", "e.md", "report.html"):
+        anchors, numbers = r'id="([^"]+)"', r"\b\d+\.\d+\b"
+        assert re.findall(anchors, english[name]) == re.findall(anchors, japanese[name])
+        assert sorted(re.findall(numbers, english[name])) == sorted(re.findall(numbers, japanese[name]))
+
+
+def test_the_japanese_report_is_in_japanese(both, templates):
+    """Its language is told, and its column heads and verdicts are not English."""
+    text = render.render(both[1], templates)["report.html"]
+    assert '<html lang="ja">' in text
+    assert "反証" in text
+    assert not re.search("Verdict|refuted<|Documented|Copy link", text)
+
+
+def test_each_language_links_to_the_other(both, templates):
+    """From the page, the overview and each document."""
+    files = render.render(both[0], templates)
+    for name in ("README.md", "report.html", "d.md"):
+        assert f"../ja/{name}" in files[name]
+
+
+@pytest.mark.parametrize("name", ["README.md", "report.html"])
+def test_a_report_of_nothing_renders(templates, name):
     """Without records there is a report that says zero."""
-    assert "0 claims" in render.render(built(), skin, templates)
+    assert "0 claims" in page([], templates, name)
 
 
 def test_the_page_needs_no_network(records, templates):
     """The page names no address outside itself."""
-    assert not re.search(r"https?:|src=|@import|url\(", render.render(built(*records), "html", templates))
+    assert not re.search(r"https?:|src=|@import|url\(", page(records, templates))
+
+
+def test_the_page_never_makes_markup_of_data(templates):
+    """Its script sets text alone."""
+    assert not re.search(
+        "innerHTML|outerHTML|insertAdjacentHTML|document.write", (templates / "html/report.js").read_text()
+    )
 
 
 def test_every_claim_has_one_anchor_and_every_link_a_target(records, templates):
-    """Each claim can be linked to, and no link within the page is dead."""
-    page = _Page()
-    page.feed(render.render(built(*records), "html", templates))
-    assert len(set(page.ids)) == len(page.ids)
-    assert {record.claim.id.replace("[", ":").rstrip("]") for record in records} <= set(page.ids)
-    assert set(page.links) <= set(page.ids)
+    """Each claim can be linked to, in its row or in the details, and no link within the page is dead."""
+    text = page(records, templates)
+    parsed = _Page()
+    parsed.feed(text)
+    claims = [cell[0] for _, _, cells in data(text)["rows"].values() for cell in cells]
+    assert len(set(parsed.ids)) == len(parsed.ids)
+    assert sorted(claims) == sorted(record.claim.id.replace("[", ":").rstrip("]") for record in records)
+    assert set(data(text)["rows"]) <= set(parsed.ids)
+    assert set(parsed.links) <= set(parsed.ids)
 
 
 def test_the_page_is_well_formed(records, templates):
     """Every element that is opened is closed, in order."""
-    page = _Page()
-    page.feed(render.render(built(*records), "html", templates))
-    assert (page.open, page.wrong) == ([], [])
+    parsed = _Page()
+    parsed.feed(page(records, templates))
+    assert (parsed.open, parsed.wrong) == ([], [])
 
 
-def test_the_page_tells_how_to_repeat_a_measurement(records, templates):
-    """The details of a row name the command."""
-    assert "muse verify &#39;d/peak[Max]&#39;" in render.render(built(*records), "html", templates)
+def test_the_details_tell_everything_about_a_claim(records, templates):
+    """Bound, margin, verdict, method, place, time and record, each under its label."""
+    found = data(page(records, templates))
+    [cell] = [cell for cell in found["rows"]["d/peak:Max"][2] if cell[1] == "d/peak[Max]"]
+    texts, facts = found["texts"], cell[7]
+    told = {
+        texts[label]: texts[value]
+        for label, value in zip(facts[::2], facts[1::2], strict=True)
+        if isinstance(value, int)
+    }
+    assert (texts[cell[2]], cell[5]) == ("documented procedure · measured", "5.811 GiB")
+    assert told["Bound"] == "equals 5.80 GiB, that is 5.742 to 5.858"
+    assert (told["Samples"], told["PyTorch"], told["Date"]) == ("2", "2.13.0+cu128", "2025-11-30 10:15 UTC")
+    assert found["command"].format(id=cell[1]) == "muse verify 'd/peak[Max]'"
+
+
+def test_a_picture_is_in_the_page_and_linked_from_its_document(records, templates):
+    """The page needs no file beside it; GitHub shows the file."""
+    drawn = view.Picture("d-peak", "Peaks | all", '<?xml version="1.0"?><svg><path/></svg>')
+    files = render.render(view.build(records, lambda _: False, {}, pictures=[drawn]), templates)
+    assert '<figure id="figure-d-peak"><svg><path/></svg><figcaption>Peaks | all</figcaption>' in files["report.html"]
+    assert r"![Peaks \| all](../figures/d-peak.svg)" in files["d.md"]
+    assert "d-peak" not in files["e.md"]
 
 
 def test_reports_load_without_torch():
@@ -196,26 +244,14 @@ def test_reports_load_without_torch():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
-def test_the_tex_compiles(records, templates, tmp_path):
-    """LaTeX accepts the report, hard characters included."""
-    assert "Output written on report.pdf" in _compiled(render.render(built(*records), "tex", templates), tmp_path)
+class _Anything(dict):
+    """Every sentence, translated to itself."""
 
+    def __contains__(self, sentence):
+        return True
 
-@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
-def test_every_character_of_the_tex_table_compiles(stated, found, templates, tmp_path):
-    """No entry of the escape table names a command that LaTeX lacks."""
-    says = " ".join(escape._TABLE) + " àáâãäāăåçč í ő"
-    text = render.render(built(found(stated(says=says), 5.8)), "tex", templates)
-    assert "Output written on report.pdf" in _compiled(text, tmp_path)
-
-
-def _compiled(text, folder):
-    """What pdflatex says about `text`."""
-    (folder / "report.tex").write_text(text, encoding="utf-8")
-    command = ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "report.tex"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, check=False)
-    return done.stdout.decode(errors="replace")
+    def get(self, sentence, _=None):
+        return sentence
 
 
 class _Page(HTMLParser):

@@ -10,6 +10,7 @@ from muse.claims.verdict import Verdict
 from muse.errors import StoreError
 from muse.reporting import view
 from muse.reporting.figures import bound, figure, grouped, margin, places
+from muse.reporting.words import load
 
 LATER = "2025-12-24T00:00:00+00:00"
 
@@ -91,10 +92,10 @@ def test_both_verdicts_are_told_where_they_differ(stated, found, sound_value, ve
 
 
 def test_the_sound_verdict_is_the_rows(stated, found):
-    """Where both procedures ran, the sound one decides."""
+    """Where both procedures ran, the sound one decides; the other is found by its verdict too."""
     sound = stated("d/fits", beside="d/peak", protocol="sound", documented=None, expect=Expect(at_most=Decimal(5)))
     (row,) = rows([found(stated("d/peak"), 5.8), found(sound, 6.0)])
-    assert row.tags == ("refuted", "procedures differ")
+    assert row.tags == ("refuted", "confirmed", "differ")
 
 
 def test_a_refuted_row_tells_the_cause(stated, found):
@@ -186,12 +187,12 @@ def test_negative_zero_keeps_its_decimals():
 
 def test_a_bound_tells_its_interval(stated):
     """The details name the bound and what its tolerance leaves open."""
-    assert bound(stated(protocol="sound")) == "equals 5.80 GiB, that is 5.795 to 5.805"
+    assert bound(stated(protocol="sound"), load()) == "equals 5.80 GiB, that is 5.795 to 5.805"
 
 
 def test_a_margin_tells_its_side(stated):
     """The distance to the bound is in the claim's unit, inside or outside."""
-    assert margin(-0.5 * 2**30, stated()) == "0.5 GiB outside"
+    assert margin(-0.5 * 2**30, stated(), load()) == "0.5 GiB outside"
 
 
 def test_anchors_are_unique_addresses(stated, found):
@@ -200,3 +201,26 @@ def test_anchors_are_unique_addresses(stated, found):
     anchors = [row.anchor for row in rows([found(stated(one), 5.8) for one in ids])]
     assert anchors[1:] == ["d/a:x-y", "d/a:x", "d/a"]
     assert len(set(anchors)) == 4
+
+
+def test_a_document_tells_where_its_evidence_was_taken(stated, found):
+    """The GPU and its days, and apart from it what needed none."""
+    laptop = {"machine": "laptop", "gpu": None}
+    records = [
+        found(stated("d/a"), 5.8),
+        found(stated("d/b"), 5.8, time=LATER),
+        found(stated("d/c"), 5.8, provenance=laptop),
+    ]
+    (document,) = view.build(records, lambda _: False, {}).documents
+    assert document.places == (
+        "NVIDIA H100 80GB HBM3, 2025-11-30 to 2025-12-24 (2 claims)",
+        "laptop without a GPU, 2025-11-30 (1 claims)",
+    )
+
+
+def test_values_sort_within_their_dimension(stated, found):
+    """Bytes and counts carry what they are, so that a page never compares them."""
+    bytes_, count = rows(
+        [found(stated("d/a"), 5.8), found(stated("d/b", unit="count", documented=Decimal(3)), 3, scope=Scope.EXACT)]
+    )
+    assert (bytes_.documented.dimension, count.reproduced.best.value.dimension) == ("bytes", "count")

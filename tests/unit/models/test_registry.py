@@ -1,0 +1,109 @@
+"""Every preset can be found, resized and built, and is refused in one line when it cannot."""
+
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import torch
+from torch._subclasses import FakeTensorMode
+
+import muse.models
+from muse.errors import UsageError
+from muse.memory.workload import making
+from muse.models import PRESETS, WIDTH_STEP, build, config, width_step
+from muse.nn.lowrank import EMBEDDING_DIVISOR, FFN_DIVISOR
+
+FILES = sorted(f"muse.models.{p.stem}" for p in Path(muse.models.__file__).parent.glob("[!_]*.py"))
+
+
+def test_the_registry_lists_exactly_what_the_modules_hold():
+    """Every preset is found in the file that the registry names, and none is forgotten."""
+    assert {name: module for module in FILES for name in import_module(module).PRESETS} == PRESETS
+
+
+def test_the_registry_loads_without_torch():
+    """Names are enough for a ledger."""
+    code = "import sys, muse.models; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_is_built_from_its_own_configuration(name):
+    """With the width, the layers and the words that it states."""
+    with torch.device("meta"):
+        model = build(name)
+    assert model.shape == config(name).shape == import_module(PRESETS[name]).PRESETS[name].shape
+    assert len(model.blocks) == model.shape.layers
+    assert all(p.is_meta for p in model.parameters())
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_can_be_resized(name):
+    """Width and layers change, and nothing else of the configuration."""
+    with torch.device("meta"):
+        model = build(name, d_model=192, layers=1)
+        logits = model(torch.zeros(2, 5, dtype=torch.long))
+    assert (model.shape.d_model, len(model.blocks)) == (192, 1)
+    assert logits.shape == (2, 5, config(name).shape.vocabulary)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_trains_without_data(name):
+    """Fake tensors pass forward and backward: nothing reads a value."""
+    with FakeTensorMode():
+        model = build(name, d_model=192, layers=1).train()
+        model(torch.zeros(2, 5, dtype=torch.long)).sum().backward()
+        unused = [key for key, p in model.named_parameters() if p.grad is None]
+    assert unused == (["blocks.0.potential"] if name == "phase2" else [])
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_follows_the_default_dtype(name):
+    """No parameter has a dtype of its own."""
+    with making(torch.device("meta"), "float16"):
+        assert {p.dtype for p in build(name, layers=1).parameters()} == {torch.float16}
+
+
+@pytest.mark.parametrize("call", [build, config])
+def test_an_unknown_preset_is_refused_with_those_there_are(call):
+    """The message lists every preset, in one line."""
+    with pytest.raises(UsageError) as caught:
+        call("phase9_huge")
+    message = str(caught.value)
+    assert "\n" not in message
+    assert "'phase9_huge'" in message
+    assert all(name in message for name in PRESETS)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "message"),
+    [
+        ("phase7_maximum", {"d_model": 4100}, "phase7_maximum: d_model must be a multiple of 32, not 4100"),
+        ("phase8_push", {"d_model": 3080}, "phase8_push: d_model must be a multiple of 24, not 3080"),
+        ("phase1_ultra", {"d_model": 36}, "phase1_ultra: d_model must be a multiple of 8, not 36"),
+        ("baseline", {"layers": 0}, "baseline: a size must be at least 1, not layers 0"),
+        ("baseline", {"d_model": -8, "layers": 2}, "baseline: a size must be at least 1, not d_model -8"),
+    ],
+)
+def test_a_size_that_cannot_be_is_refused(name, size, message):
+    """Before anything is built, in one line that says what is allowed."""
+    with pytest.raises(UsageError) as caught:
+        build(name, **size)
+    assert str(caught.value) == message
+
+
+def test_the_step_of_widths_is_divided_by_every_divisor():
+    """Whatever part of a width a network takes, nothing is left over."""
+    assert [WIDTH_STEP % n for n in (EMBEDDING_DIVISOR, FFN_DIVISOR)] == [0, 0]
+
+
+@pytest.mark.parametrize(("name", "step"), [("phase1_ultra", 8), ("baseline", 8), ("phase7_maximum", 32)])
+def test_the_next_width_is_one_step_further(name, step):
+    """And no width between is allowed."""
+    assert width_step(name) == step
+    assert config(name, d_model=5 * step).shape.d_model == 5 * step
+    for width in (4 * step + 1, 4 * step + step // 2):
+        with pytest.raises(UsageError, match="d_model"):
+            config(name, d_model=width)

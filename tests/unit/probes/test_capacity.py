@@ -1,0 +1,167 @@
+"""The largest model under a budget: predicted by fake tensors, and confirmed by what runs under a cap."""
+
+from dataclasses import replace
+from fractions import Fraction
+
+import pytest
+
+from muse.claims.claim import Expect, Scope, Status
+from muse.claims.ledger import load_ledger
+from muse.claims.verdict import judge
+from muse.errors import Unmeasured, UsageError
+from muse.memory import peak
+from muse.memory.predict import predict, workspace_bytes
+from muse.models import phase7, phase8
+from muse.nn.shape import Shape
+from muse.probes import FIT, PROBES, capacity
+from muse.probes.workloads import workload
+from muse.store.record import Record
+
+MIB = 2**20
+BUDGET = 24 * MIB
+SMALL = Shape(d_model=256, layers=2, heads=2, vocabulary=1000)
+STEP = 2 * 8
+"""Each head is a multiple of eight wide."""
+GIVEN = {"model": "phase8_standard", "tokens": 16, "budget": BUDGET}
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    """Both phases' standard presets, small."""
+    for name, module in (("phase7_standard", phase7), ("phase8_standard", phase8)):
+        monkeypatch.setitem(module.PRESETS, name, replace(module.PRESETS[name], shape=SMALL))
+
+
+@pytest.fixture
+def found(ask):
+    """One quantity of the largest model, predicted unless another probe is named."""
+
+    def of(quantity, probe="predicted_capacity", **given):
+        return ask(probe, quantity, **{**GIVEN, **given})
+
+    return of
+
+
+@pytest.fixture
+def peak_of(settings):
+    """The predicted peak of a preset of another size."""
+    workspace = workspace_bytes(settings.cublas_workspace)
+    return lambda given, **size: predict(workload(given, **size), workspace).total_bytes
+
+
+@pytest.mark.parametrize(("vary", "called", "step"), [("width", "d_model", STEP), ("layers", "layers", 1)])
+@pytest.mark.parametrize("given", [{}, {"train": True, "optimizer": "sgd_in_backward"}])
+def test_the_found_size_fits_and_the_next_one_does_not(found, peak_of, vary, called, step, given):
+    """To the last width whose heads are multiples of eight, or to the last layer."""
+    size = found("size", vary=vary, **given).value
+    asked = {**GIVEN, **given}
+    assert peak_of(asked, **{called: size}) <= BUDGET < peak_of(asked, **{called: size + step})
+
+
+def test_the_parameters_are_those_of_the_found_size(found, ask):
+    """Counted on the network of that size, and evidence says which."""
+    largest = found("parameters")
+    size = found("size").value
+    grown = replace(phase8.PRESETS["phase8_standard"], shape=replace(SMALL, d_model=size))
+    phase8.PRESETS["phase8_standard"] = grown
+    assert largest.value == ask("parameters", "total", model="phase8_standard").value
+    assert largest.how["found"] == {"varied": "width", "size": size, "parameters": largest.value}
+    assert largest.scope is Scope.PREDICTED
+
+
+def test_the_ratio_is_of_two_presets_under_the_same_budget(found):
+    """Both as large as they can be."""
+    mine, other = (found("parameters", model=f"phase{phase}_standard").value for phase in (8, 7))
+    assert found("parameters_ratio", against="phase7_standard").value == Fraction(mine, other)
+
+
+def test_a_search_is_made_once_for_all_claims(found, monkeypatch):
+    """Its size and its parameters are one reading."""
+    found("size")
+    monkeypatch.setattr(capacity, "predict", None)
+    assert found("parameters").value > 0
+
+
+def test_another_budget_is_another_search(found):
+    """More memory, a larger model."""
+    assert found("size", budget=2 * BUDGET).value > found("size").value
+
+
+def test_a_budget_in_which_nothing_fits_is_refused(found):
+    """The workspace alone is more than a mebibyte."""
+    with pytest.raises(UsageError, match="not even the smallest size, 16, fits the budget"):
+        found("size", budget=MIB)
+
+
+@pytest.fixture
+def card(monkeypatch):
+    """A GPU on which widths up to a stated one run under the cap; every look is noted."""
+    looks = []
+
+    def isolate(function, what, cap, *, environment, timeout):
+        width = what.build.keywords["d_model"]
+        looks.append(width)
+        assert (function, cap) == (peak.sound, BUDGET)
+        if card.failure:
+            raise Unmeasured(card.failure, "CUDA said so")
+        if width > card.edge:
+            raise Unmeasured("out_of_memory", "CUDA out of memory")
+
+    def card(edge, failure=None):
+        card.edge, card.failure = edge, failure
+        return looks
+
+    monkeypatch.setattr(capacity, "isolate", isolate)
+    return card
+
+
+def test_a_right_prediction_is_confirmed_in_two_looks(found, card):
+    """At the size itself and at the next one."""
+    predicted = found("size").value
+    looks = card(predicted)
+    measured = found("size", probe="capacity")
+    assert (measured.value, measured.scope) == (predicted, Scope.EMULATED)
+    assert looks == [predicted, predicted + STEP]
+
+
+@pytest.mark.parametrize("off", [-5, -1, 1, 5])
+def test_a_wrong_prediction_is_corrected_by_the_card(found, card, off):
+    """The measured edge decides."""
+    edge = found("size").value + off * STEP
+    card(edge)
+    assert found("size", probe="capacity").value == edge
+
+
+def test_any_other_failure_is_no_answer(found, card):
+    """Only what runs out of memory does not fit."""
+    card(10**6, failure="driver_error")
+    with pytest.raises(Unmeasured) as caught:
+        found("size", probe="capacity")
+    assert caught.value.reason == "driver_error"
+
+
+def test_the_claim_of_a_fit_is_that_the_prediction_is_right(found, bench):
+    """It is decided like any other, by the measuring probe, and needs a GPU."""
+    predicted = capacity.largest(GIVEN, bench, measured=False)
+    claim = capacity.as_claim("phase8_standard-inference-24MiB", GIVEN, predicted)
+    assert (claim.id, claim.document) == ("fit/phase8_standard-inference-24MiB", FIT)
+    assert (claim.probe, claim.quantity, claim.needs) == ("capacity", "parameters", ("gpu",))
+    right, wrong = found("parameters"), found("parameters", budget=2 * BUDGET)
+    assert [judge(claim, one).status for one in (right, wrong)] == [Status.CONFIRMED, Status.REFUTED]
+
+
+@pytest.mark.parametrize("train", [False, True])
+def test_the_claim_of_a_fit_says_what_was_run(bench, train):
+    """In a sentence that stands in a report."""
+    given = {**GIVEN, "train": True} if train else GIVEN
+    claim = capacity.as_claim("x", given, {"parameters": 7})
+    mode = "a training step" if train else "a forward pass"
+    assert claim.says == f"In {mode} over 16 tokens, this is the largest phase8_standard that fits the budget."
+
+
+@pytest.mark.parametrize(("less", "status"), [(0, Status.CONFIRMED), (1, Status.REFUTED)])
+def test_a_budget_one_byte_too_small_turns_a_claim(a_claim, found, peak_of, less, status):
+    """At the exact peak of a size that size still fits."""
+    edge = peak_of(GIVEN, d_model=256)
+    claim = a_claim("predicted_capacity", "size", expect=Expect(at_least=256))
+    assert judge(claim, found("size", budget=edge - less)).status is status

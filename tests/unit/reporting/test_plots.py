@@ -1,0 +1,255 @@
+"""Pictures: the values drawn are the records', the files never differ, and nothing is drawn from nothing."""
+
+# ruff: noqa: RUF001  the signs are what is tested
+import hashlib
+import os
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from decimal import Decimal
+from itertools import pairwise
+
+import pytest
+
+from muse.claims.claim import Scope
+from muse.errors import MuseError
+from muse.reporting import evidence, plots
+from muse.reporting.plots import canvas, dots, kinds, ladder, scaling
+from muse.reporting.plots.rows import rows
+from muse.reporting.words import FOLDER, languages, load
+from muse.store import files
+
+GIB = 2**30
+SVG = "{http://www.w3.org/2000/svg}"
+DRAWN = ("peak", "activation", "operations", "time", "memory", "modes")
+BY_KIND = {"parameters": 2 * GIB, "gradients": GIB, "optimizer": 0, "activations": GIB, "workspace": 0}
+
+
+@pytest.fixture(scope="module")
+def committed():
+    """The committed records."""
+    return files.read_all(FOLDER.parents[1] / "results")
+
+
+@pytest.fixture(scope="module")
+def pictures(committed):
+    """The pictures of the committed records, by name."""
+    return {picture.name: picture for picture in plots.draw(committed)}
+
+
+@pytest.fixture
+def steps(stated, found):
+    """Three steps from a baseline down, documented and measured."""
+    table = {"baseline": ("400", 400), "half": ("200.0", 220), "least": ("100.0", 90)}
+
+    def claim(name, case, number, **changes):
+        return stated(f"phase1_vram/{name}[{case}]", unit="MiB", quantity="peak", documented=Decimal(number), **changes)
+
+    unmeasured = [found(claim("peak", case, number)) for case, (number, _) in table.items()]
+    sound = {"protocol": "sound", "beside": "phase1_vram/peak"}
+    measured = [found(claim("sound", case, number, **sound), value) for case, (number, value) in table.items()]
+    return unmeasured + measured
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_the_committed_records_give_the_picture(pictures, name):
+    """The evidence that is there is enough for it."""
+    assert f"phase7_vs_phase8-{name}" in pictures
+
+
+def test_a_picture_without_evidence_is_left_out(stated, found):
+    """Neither without records nor with an unmeasured one."""
+    assert plots.draw([]) == ()
+    assert plots.draw([found(stated("phase7_vs_phase8/peak_vram[maximum]"))]) == ()
+
+
+def test_every_claim_of_a_committed_documents_picture_is_in_the_records(committed):
+    """A misspelt claim would leave a picture out silently."""
+    known = {record.claim.id.split("[")[0] for record in committed}
+    documents = {name.split("/")[0] for name in known}
+    wanted = {claim for _, claims in plots.PICTURES.values() for claim in claims}
+    assert {claim for claim in wanted if claim.split("/")[0] in documents} <= known
+
+
+def test_dots_stand_where_the_records_say(committed):
+    """Printed numbers, then each procedure's, each in its row."""
+    with canvas.style("x"):
+        axes = dots.draw(committed, ["phase7_vs_phase8/activation_vram"]).figure.axes[0]
+    table = rows(committed, "phase7_vs_phase8/activation_vram")
+    lines = [list(line.get_xdata()) for line in axes.lines if len(line.get_xdata()) == len(table)]
+    sides = ([row.documented for row in table], *([r[0].measurement.value for r in side] for side in _sides(table)))
+    assert lines == [[pytest.approx(float(value) / GIB) for value in side] for side in sides]
+    assert [label.get_text() for label in axes.get_yticklabels()] == [row.claim.case for row in table]
+
+
+def _sides(table):
+    return [row.reproduced for row in table], [row.sound for row in table]
+
+
+def test_dots_prefer_what_was_measured_to_what_was_predicted(stated, found):
+    """The stronger evidence is drawn and named."""
+    base = {"quantity": "peak", "protocol": "sound"}
+    predicted = found(stated("d/predicted[x]", beside="d/peak", **base), 7, scope=Scope.PREDICTED)
+    measured = found(stated("d/peak[x]", **base), 6)
+    with canvas.style("x"):
+        drawing = dots.draw([predicted, measured], ["d/peak"])
+    assert drawing.inputs == {"unit": "GiB", "gap": "0.200", "case": "x"}
+    assert drawing.sources == (("measured", "NVIDIA H100 80GB HBM3"),)
+
+
+def test_evidence_of_another_quantity_is_not_drawn_in_the_row(stated, found):
+    """A sum of printed figures is no peak."""
+    other = found(stated("d/sum[x]", beside="d/peak", quantity="result", protocol="sound"), 9)
+    (row,) = rows([found(stated("d/peak[x]", quantity="peak"), 6), other], "d/peak")
+    assert row.sound == ()
+
+
+def test_bars_by_kind_have_the_records_bytes(stated, found):
+    """Each kind begins where the one before it ends."""
+    record = found(stated("d/peak[x]", protocol="sound"), 4, method={"how": {"by_kind": BY_KIND}})
+    with canvas.style("x"):
+        drawing = kinds.draw([record], ["d/peak"])
+    bars = [(bar.get_x(), bar.get_width()) for bar in drawing.figure.axes[0].patches]
+    assert bars == [(0, 2), (2, 1), (3, 1)]
+    assert drawing.inputs == {"share": "50.0 %", "kind": "parameters", "case": "x"}
+
+
+def test_bars_by_kind_need_a_record_that_tells_the_kinds_apart(stated, found):
+    """A peak alone is no bar."""
+    assert kinds.draw([found(stated("d/peak[x]", protocol="sound"), 4)], ["d/peak"]) is None
+
+
+def test_curves_show_the_points_above_the_baseline(committed):
+    """The slope was fitted to what is drawn."""
+    with canvas.style("x"):
+        drawing = scaling.draw(committed, ["phase7_vs_phase8/phase8_time"])
+    (record,) = (r for r in evidence.chosen(committed) if r.claim.id == "phase7_vs_phase8/phase8_time")
+    drawn = next(line for line in drawing.figure.axes[0].lines if line.get_label() == "phase8_maximum")
+    assert list(drawn.get_xdata()) == record.claim.given["tokens"]
+    assert list(drawn.get_ydata()) == pytest.approx([1e3 * seconds for seconds in record.measurement.samples])
+
+
+def test_a_fitted_line_has_the_measured_slope(committed):
+    """From one size to its double it grows by two to the slope."""
+    (record,) = (r for r in evidence.chosen(committed) if r.claim.id == "phase7_vs_phase8/phase7_time")
+    (series,) = scaling._series([record], 1e-3)
+    line = series.line(float(record.measurement.value))
+    assert line[1] / line[0] == pytest.approx(2**record.measurement.value)
+
+
+def test_the_ladder_tells_each_change_from_the_baseline(steps):
+    """Bars are measured, marks documented, and both columns relative to the first step."""
+    with canvas.style("x"):
+        drawing = ladder.draw(steps, ["phase1_vram/peak"])
+    axes = drawing.figure.axes[0]
+    assert [bar.get_width() for bar in axes.patches] == [400, 220, 90]
+    assert list(axes.lines[0].get_xdata()) == [400, 200, 100]
+    assert drawing.inputs == {"case": "half", "told": "−50.0 %", "found": "−45.0 %"}
+    assert [text.get_text() for text in axes.texts if "%" in text.get_text()] == [
+        "0.0 %", "−50.0 %", "−75.0 %", "0.0 %", "−45.0 %", "−77.5 %",
+    ]  # fmt: skip
+
+
+def test_a_ladder_needs_three_steps(steps):
+    """Two values are a sentence, not a picture."""
+    two = [record for record in steps if record.claim.case != "least"]
+    assert ladder.draw(two, ["phase1_vram/peak"]) is None
+
+
+def test_labels_are_spread_and_keep_their_order():
+    """No two labels are nearer than the gap."""
+    places = canvas.spread([0.5, 0.1, 0.52, 0.51], 0.1)
+    assert places[0] < places[3] < places[2]
+    ordered = sorted(places)
+    assert min(b - a for a, b in pairwise(ordered)) >= 0.1 - 1e-9
+
+
+def test_the_same_records_give_the_same_bytes_in_another_process(committed, pictures):
+    """Whatever the hash seed, the clock and the time zone."""
+    code = (
+        "import hashlib\nfrom muse.reporting import plots\nfrom muse.store import files\n"
+        "records = files.read_all(plots.FOLDER.parents[1] / 'results')\n"
+        "for p in plots.draw(records): print(hashlib.sha256(p.svg.encode() + p.pdf).hexdigest())"
+    )
+    environment = {**os.environ, "PYTHONHASHSEED": "7", "SOURCE_DATE_EPOCH": "1", "TZ": "Asia/Tokyo"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    mine = [hashlib.sha256(p.svg.encode() + p.pdf).hexdigest() for p in pictures.values()]
+    assert done.stdout.split() == mine
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_an_svg_is_xml_that_names_itself_and_refers_to_nothing_outside(pictures, name):
+    """Every reference is to an id of its own, so that several fit on one page."""
+    picture = pictures[f"phase7_vs_phase8-{name}"]
+    root = ET.fromstring(picture.svg)
+    assert root.find(f"{SVG}desc").text == picture.caption("en")
+    assert root.get("aria-labelledby") == root.find(f"{SVG}title").get("id")
+    ids = [element.get("id") for element in root.iter() if element.get("id")]
+    assert len(ids) == len(set(ids))
+    assert all(one.startswith(picture.name) for one in ids)
+    used = re.findall(r'(?:href="|url\()([^")]*)', picture.svg)
+    assert {one.removeprefix("#") for one in used} <= set(ids)
+    assert "<!DOCTYPE" not in picture.svg
+
+
+def test_the_ink_of_an_svg_is_that_of_its_page(pictures):
+    """Black on white in print, light on dark at night."""
+    for picture in pictures.values():
+        assert canvas.INK not in picture.svg
+        assert "currentColor" in picture.svg
+        assert "prefers-color-scheme:dark" in picture.svg
+
+
+def test_a_pdf_carries_no_time_and_no_program(pictures):
+    """Nothing that changes without the records."""
+    for picture in pictures.values():
+        assert picture.pdf.startswith(b"%PDF")
+        assert b"CreationDate" not in picture.pdf
+        assert b"matplotlib" not in picture.pdf.lower()
+
+
+def test_every_picture_has_a_caption_in_every_language(pictures):
+    """It says where the evidence was taken, each in its own words."""
+    for picture in pictures.values():
+        assert picture.captions.keys() == languages().keys()
+        assert len(set(picture.captions.values())) == len(languages())
+        assert all("H100" in text or "GPU" in text for text in picture.captions.values())
+
+
+def test_every_title_stands_in_every_language():
+    """Also that of a picture whose evidence is still to come."""
+    for lang in languages():
+        assert all(load(lang).text(f"pictures.titles.{name}") for name in plots.PICTURES)
+
+
+def test_the_caption_says_what_to_see(pictures):
+    """The figures are computed from the records."""
+    assert "0.00945 GiB at maximum-phase7" in pictures["phase7_vs_phase8-activation"].caption("en")
+    assert "phase8_maximum: 0.98 [0.97, 0.99]" in pictures["phase7_vs_phase8-time"].caption("en")
+
+
+def test_both_files_of_each_picture_are_written(committed, pictures, tmp_path):
+    """Nothing else is left in the folder."""
+    written = plots.write(committed, tmp_path / "figures")
+    assert sorted(written) == sorted((tmp_path / "figures").iterdir())
+    assert {path.name for path in written} == {f"{name}.{kind}" for name in pictures for kind in ("svg", "pdf")}
+    assert (tmp_path / "figures" / "phase7_vs_phase8-peak.svg").read_text("utf-8") == pictures[
+        "phase7_vs_phase8-peak"
+    ].svg
+
+
+def test_nothing_is_written_when_a_message_is_missing(committed, tmp_path):
+    """All pictures or none."""
+    messages = tmp_path / "messages"
+    messages.mkdir()
+    (messages / "en.yaml").write_text("language: English\n", "utf-8")
+    with pytest.raises(MuseError, match="no message 'pictures"):
+        plots.write(committed, tmp_path / "figures", messages)
+    assert not (tmp_path / "figures").exists()
+
+
+def test_matplotlib_loads_only_when_something_is_drawn():
+    """Listing claims stays fast."""
+    code = "import sys, muse.reporting.plots\nassert not {'matplotlib', 'torch', 'numpy'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)

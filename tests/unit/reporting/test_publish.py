@@ -1,0 +1,53 @@
+"""All files of the reports, and what is on the disk after writing them."""
+
+import shutil
+
+import pytest
+
+from muse.errors import MuseError
+from muse.reporting import publish
+from muse.reporting.words import languages
+
+
+@pytest.fixture
+def published(stated, found, templates, tmp_path):
+    """Every file of a report of two records, from a copy of the templates that a test may break."""
+    shutil.copytree(templates, tmp_path / "templates")
+    records = [found(stated("d/peak"), 5.81), found(stated("e/peak"))]
+
+    def files(wanted=("en",)):
+        return publish.files(records, lambda _: False, lambda _: {}, wanted, tmp_path / "templates")
+
+    return files
+
+
+def test_every_language_asked_for_has_a_folder(published):
+    """And no other has."""
+    assert {name.split("/")[0] for name in published()} == {"en"}
+
+
+def test_the_pages_link_to_languages_that_were_not_asked_for(published):
+    """They are in the folders beside it."""
+    assert all(f"../{lang}/README.md" in published()["en/README.md"].decode() for lang in languages() if lang != "en")
+
+
+def test_nothing_is_made_when_one_page_fails(published, tmp_path):
+    """A template that breaks gives one line, and no file."""
+    place = tmp_path / "templates/md/document.md"
+    place.write_text(place.read_text() + "{{ view.tottal }}")
+    with pytest.raises(MuseError, match=r"document\.md: .*tottal"):
+        published()
+
+
+def test_what_is_written_is_what_was_made(tmp_path):
+    """Folders are made on the way, and no unfinished file stays."""
+    paths = publish.write({"en/a.md": b"a", "en/paper/b.tex": b"b"}, tmp_path)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == dict(
+        zip(paths, [b"a", b"b"], strict=True)
+    )
+
+
+def test_a_file_of_an_earlier_report_is_left_over(tmp_path):
+    """Only in folders of this report, and only what a report writes: not what TeX made."""
+    publish.write({"en/old.md": b"", "en/paper/article.pdf": b"", "templates/md/x.md": b"", "ja/old.md": b""}, tmp_path)
+    assert publish.left_over({"en/new.md": b""}, tmp_path) == [tmp_path / "en/old.md"]
