@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install verify test gpu report pdf latex summary schema lint types imports workflows actionlint check format clean
+.PHONY: help install verify test gpu bench report pdf latex summary schema lint types imports workflows actionlint check format clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -28,6 +28,10 @@ test: install  ## Unit tests and every claim that needs no GPU
 
 gpu: install  ## On a GPU: measure every claim that needs one, and check the memory harness
 	$(BIN)/python -m pytest tests/vram tests/claims -m gpu --require-gpu
+
+bench: install  ## On a GPU: time every operator beside its definition and its peers; kept for --benchmark-compare
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e '.[dev,peers]'
+	$(BIN)/python -m pytest tests/vram -m speed --require-gpu --benchmark-autosave --benchmark-storage=file://.muse/benchmarks
 
 report: install  ## Rewrite the committed reports from committed evidence
 	$(BIN)/muse report

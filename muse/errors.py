@@ -5,6 +5,7 @@ MuseError
 ├── LedgerError         the claim files are malformed; carries every fault at once
 ├── StoreError          a record file is unreadable or would be overwritten
 ├── Unmeasured          a probe could not measure; carries a stable reason code
+├── Disagreement        an operator computes something else than its definition
 └── VerdictError        a verdict that a test must report
     ├── ClaimRefuted
     ├── ClaimInconclusive
@@ -55,6 +56,12 @@ class Unmeasured(MuseError):
 
     def __reduce__(self) -> tuple[type["Unmeasured"], tuple[str, str]]:
         return Unmeasured, (self.reason, self.detail)
+
+
+class Disagreement(MuseError):
+    """An operator computes something else than its definition: a mistake of ours, and nothing about it is measured."""
+
+    exit_code = 1
 
 
 class VerdictError(MuseError):

@@ -168,14 +168,21 @@ def exit_code(records: Iterable[Record]) -> int:
 
 
 def fingerprint(claim: Claim) -> str:
-    """A hash of the claim's bound and of the source of its probe and its models."""
+    """A hash of the claim's bound and of the source of its probe and its subjects."""
+    text = f"{claim.fingerprint()} {source_fingerprint(tuple(sorted(modules_of(claim))))}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def modules_of(claim: Claim) -> set[str]:
+    """The modules of the claim's probe, and of the models or the operator that it is about."""
     subjects = [claim.given.get("model"), claim.given.get("against"), *claim.given.get("sequence", [])]
     named = [one["model"] if isinstance(one, dict) else one for one in subjects]
     modules = {PRESETS[name] for name in named if name in PRESETS}
     if claim.probe:
         modules.add(probes.PROBES[claim.probe].module)
-    text = f"{claim.fingerprint()} {source_fingerprint(tuple(sorted(modules)))}"
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    if operator := claim.given.get("operator"):
+        modules |= {f"kernels.{operator}{part}" for part in ("", ".reference", ".cases")}
+    return modules
 
 
 def stale(record: Record, ledger: Ledger) -> bool:

@@ -21,7 +21,9 @@ def _inputs(batch: int, n: int, device: torch.device | str, dtype: torch.dtype, 
     return {"a": a.to(dtype), "b": b.to(dtype), "c": (c.abs() * b.sign()).to(dtype), "z": torch.complex(x, y + 0.1)}
 
 
-def _case(batch: int, n: int) -> Case:
+def case(batch: int, n: int) -> Case:
+    """`batch` matrices of `n` rows."""
+
     def work(flops: int, reals: int, complexes: int, dtype: torch.dtype) -> Work:
         return Work(flops * batch * n, (reals * dtype.itemsize + complexes * COMPLEX) * batch * n)
 
@@ -35,4 +37,4 @@ def _case(batch: int, n: int) -> Case:
     )
 
 
-CASES = (_case(16, 4096), _case(128, 16384), _case(512, 16384))
+CASES = (case(16, 4096), case(128, 16384), case(512, 16384))

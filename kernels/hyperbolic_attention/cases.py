@@ -22,7 +22,8 @@ def _inputs(
     return given | {"causal": causal}
 
 
-def _case(batch: int, heads: int, tokens: int, width: int, *, causal: bool = False) -> Case:
+def case(batch: int, heads: int, tokens: int, width: int, *, causal: bool = False) -> Case:
+    """`heads` heads of `batch` sequences."""
     pairs = batch * heads * tokens * tokens // (2 if causal else 1)
     rows = batch * heads * tokens
 
@@ -39,4 +40,4 @@ def _case(batch: int, heads: int, tokens: int, width: int, *, causal: bool = Fal
     )
 
 
-CASES = (_case(4, 32, 4096, 64), _case(4, 16, 4096, 128), _case(4, 32, 4096, 64, causal=True))
+CASES = (case(4, 32, 4096, 64), case(4, 16, 4096, 128), case(4, 32, 4096, 64, causal=True))

@@ -20,7 +20,8 @@ def _inputs(
     return {"a": a.to(dtype), "b": b.to(dtype), "curvature": torch.tensor(1.0, device=device)}
 
 
-def _case(rows: int, steps: int, width: int, *, shared: bool = False) -> Case:
+def case(rows: int, steps: int, width: int, *, shared: bool = False) -> Case:
+    """`rows` sequences, with a factor per channel or one for all (`shared`)."""
     elements = rows * steps * width
 
     def work(flops: int, read: int, written: int, dtype: torch.dtype) -> Work:
@@ -37,4 +38,4 @@ def _case(rows: int, steps: int, width: int, *, shared: bool = False) -> Case:
     )
 
 
-CASES = (_case(128, 4096, 64), _case(128, 4096, 64, shared=True), _case(1024, 4096, 64))
+CASES = (case(128, 4096, 64), case(128, 4096, 64, shared=True), case(1024, 4096, 64))

@@ -33,7 +33,8 @@ def linear_attention(
         Operand(q, elu, log), keys, values, values, curvature, curvature,
         side=1, causal=causal, exp=log, initial=initial, dtype=q.dtype,
     )  # fmt: skip
-    return walked.y, walked.mean, walked.weight, *(x.contiguous().clone() for x in walked.state)
+    state, weight = (x.contiguous().clone() for x in walked.state)
+    return walked.y, walked.mean, walked.weight, state, weight
 
 
 @linear_attention.register_fake
@@ -67,7 +68,7 @@ def linear_attention_backward(
     scaled, gamma, share = prepare(g, mean, total, curvature, exp=log)
     queries, keys, values, given = Operand(q, elu, log), Operand(k, elu, log), Operand(v, log=log), Operand(scaled)
     initial = (state.mT, weight) if state.numel() else None
-    common = {"causal": causal, "dtype": q.dtype}
+    common: dict[str, Any] = {"causal": causal, "dtype": q.dtype}
     dq = product(given, values, keys, queries, gamma, curvature, side=2, initial=initial, **common)
     dk = product(values, given, queries, keys, gamma, curvature, side=3, reverse=True, **common)
     dv = product(keys, queries, given, values, gamma, curvature, side=0, reverse=True, **common)
@@ -79,7 +80,7 @@ def _(
     g: Tensor, q: Tensor, k: Tensor, v: Tensor, curvature: Tensor, state: Tensor, weight: Tensor, mean: Tensor,
     total: Tensor, *, causal: bool, elu: bool, log: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
-    return *(x.new_empty(x.shape) for x in (q, k, v)), torch.empty_like(curvature)
+    return q.new_empty(q.shape), k.new_empty(k.shape), v.new_empty(v.shape), torch.empty_like(curvature)
 
 
 def _keep(ctx: Any, inputs: tuple[Tensor, ...], keyword_only_inputs: dict[str, bool], output: Five) -> None:

@@ -21,7 +21,8 @@ def _inputs(
     return given | {"curvature": torch.tensor(1.0, device=device)} if curved else given
 
 
-def _case(batch: int, tokens: int, heads: int, width: int, *, curved: bool = False) -> Case:
+def case(batch: int, tokens: int, heads: int, width: int, *, curved: bool = False) -> Case:
+    """`heads` heads of `batch` sequences, of features or of points of the ball (`curved`)."""
     rows = batch * heads * tokens
 
     def work(products: int, tensors: int, dtype: torch.dtype) -> Work:
@@ -38,4 +39,4 @@ def _case(batch: int, tokens: int, heads: int, width: int, *, curved: bool = Fal
     )
 
 
-CASES = (_case(4, 4096, 32, 64), _case(4, 4096, 64, 128), _case(4, 4096, 32, 64, curved=True))
+CASES = (case(4, 4096, 32, 64), case(4, 4096, 64, 128), case(4, 4096, 32, 64, curved=True))

@@ -141,7 +141,7 @@ def collect(
     ball = tl.load(curvature)
     da, dc = tl.arange(0, BA), tl.arange(0, BC)
     state = tl.zeros((BA, BC), tl.float32)
-    if SIDE == 1:
+    if SIDE == 1:  # noqa: SIM108  # Triton compiles one branch
         side = tl.zeros((BA,), tl.float32)
     else:
         side = tl.zeros((BC,), tl.float32)

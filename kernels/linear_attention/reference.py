@@ -32,15 +32,15 @@ def linear_attention(
         q, k, v = (log0(x, curvature) for x in (q, k, v))
     if elu:
         q, k = F.elu(q) + 1, F.elu(k) + 1
-    if state is None:
-        state = q.new_zeros(*q.shape[:-2], q.shape[-1], v.shape[-1]), q.new_zeros(*q.shape[:-2], q.shape[-1])
-    sums, weight = state[0].to(q.dtype), state[1].to(q.dtype)[..., None]
     if causal:
-        out, sums, weight = _causal(q, k, v, sums, weight)
+        if state is None:
+            state = q.new_zeros(*q.shape[:-2], q.shape[-1], v.shape[-1]), q.new_zeros(*q.shape[:-2], q.shape[-1])
+        out, sums, weight = _causal(q, k, v, state[0].to(q.dtype), state[1].to(q.dtype)[..., None])
     else:
-        sums = sums + k.mT @ v
-        weight = weight + k.sum(-2, keepdim=True).mT
-        out = (q @ sums) / (q @ weight)
+        sums, weight = k.mT @ v, k.sum(-2, keepdim=True).mT
+        if state is not None:
+            sums, weight = sums + state[0].to(q.dtype), weight + state[1].to(q.dtype)[..., None]
+        out = (q @ sums) / (q @ weight.to(q.dtype))
     return out if curvature is None else exp0(out, curvature), (sums, weight[..., 0])
 
 

@@ -31,7 +31,8 @@ def _inputs(
     return given if rank is None else given | {"down": normal(rank, width, scale=width**-0.5)}
 
 
-def _case(tokens: int, vocabulary: int, width: int, rank: int | None = None) -> Case:
+def case(tokens: int, vocabulary: int, width: int, rank: int | None = None) -> Case:
+    """A dense head, or one of rank `rank`."""
     inner = rank or width
     head = vocabulary * inner + (0 if rank is None else rank * width)
 
@@ -55,4 +56,4 @@ def _case(tokens: int, vocabulary: int, width: int, rank: int | None = None) -> 
     )
 
 
-CASES = (_case(2048, 32000, 1024), _case(8192, 50257, 4096), _case(8192, 50257, 4096, 512))
+CASES = (case(2048, 32000, 1024), case(8192, 50257, 4096), case(8192, 50257, 4096, 512))

@@ -25,7 +25,8 @@ def _inputs(
     return {"a": a.to(dtype), "b": b}
 
 
-def _case(*shape: int, decay: bool = True) -> Case:
+def case(*shape: int, decay: bool = True) -> Case:
+    """Sequences along the last axis; without `decay` their cumulative sum."""
     elements = prod(shape)
 
     def work(per_element: int, tensors: int, dtype: torch.dtype) -> Work:
@@ -41,4 +42,4 @@ def _case(*shape: int, decay: bool = True) -> Case:
     )
 
 
-CASES = (_case(8, 1536, 2048), _case(8, 1536, 16384), _case(8, 1536, 16384, decay=False))
+CASES = (case(8, 1536, 2048), case(8, 1536, 16384), case(8, 1536, 16384, decay=False))

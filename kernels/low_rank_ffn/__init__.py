@@ -67,6 +67,6 @@ def _check(
     for name, size in want.items():
         if have[name] != size:
             raise ValueError(f"low_rank_ffn: {name} has size {have[name]}, the other maps ask for {size}")
-    for name in {activation, at_rank} - {None}:
-        if name not in reference.ACTIVATIONS:
-            raise ValueError(f"low_rank_ffn: activation must be one of {sorted(reference.ACTIVATIONS)}, got {name!r}")
+    for asked in {activation, at_rank} - {None}:
+        if asked not in reference.ACTIVATIONS:
+            raise ValueError(f"low_rank_ffn: activation must be one of {sorted(reference.ACTIVATIONS)}, got {asked!r}")

@@ -34,7 +34,7 @@ def hidden_map_backward(
     from kernels.low_rank_ffn import kernel
 
     dz, d_expand, d_contract = z.new_empty(z.shape), torch.empty_like(expand), torch.empty_like(contract)
-    step = slice_features(*z.shape[:1], len(expand), z.element_size())
+    step = slice_features(len(z), len(expand), z.element_size())
     scratch = z.new_empty(2, len(z) * step)
     for start in range(0, len(expand), step):
         part = slice(start, start + step)

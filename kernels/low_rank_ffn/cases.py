@@ -30,7 +30,8 @@ def _inputs(
     }
 
 
-def _case(tokens: int, width: int, rank: int, at_rank: str | None = None) -> Case:
+def case(tokens: int, width: int, rank: int, at_rank: str | None = None) -> Case:
+    """A network of rank `rank`, with an activation at rank or none."""
     weights = 10 * width * rank
 
     def forward(dtype: torch.dtype) -> Work:
@@ -50,4 +51,4 @@ def _case(tokens: int, width: int, rank: int, at_rank: str | None = None) -> Cas
     )
 
 
-CASES = (_case(4096, 1024, 128), _case(16384, 4096, 512), _case(16384, 4096, 512, "relu"))
+CASES = (case(4096, 1024, 128), case(16384, 4096, 512), case(16384, 4096, 512, "relu"))

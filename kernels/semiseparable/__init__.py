@@ -10,7 +10,7 @@ from kernels.dispatch import implementation
 from kernels.semiseparable import autograd, parallel, reference
 
 
-def semiseparable(  # noqa: PLR0913, PLR0917  # the matrix is five tensors
+def semiseparable(  # the matrix is five tensors
     x: Float[Tensor, "*B N d"],
     a: Float[Tensor, " N"],
     b: Float[Tensor, " M"],
@@ -54,7 +54,7 @@ def semiseparable(  # noqa: PLR0913, PLR0917  # the matrix is five tensors
     return autograd.semiseparable(batches, a, b, c, u, v)[0].reshape(x.shape)
 
 
-def semiseparable_diagonal(  # noqa: PLR0913, PLR0917  # the matrix is five tensors
+def semiseparable_diagonal(  # the matrix is five tensors
     a: Float[Tensor, " N"],
     b: Float[Tensor, " M"],
     c: Float[Tensor, " M"],
@@ -91,7 +91,7 @@ def semiseparable_diagonal(  # noqa: PLR0913, PLR0917  # the matrix is five tens
     return parallel.semiseparable_diagonal(a, b, c, u, v, z)
 
 
-def _check(  # noqa: PLR0913  # the matrix is five tensors
+def _check(  # the matrix is five tensors
     a: Tensor, b: Tensor, c: Tensor, u: Tensor, v: Tensor, *, rows: int, dtype: torch.dtype
 ) -> None:
     shapes = ((rows,), (rows - 1,), (rows - 1,), (rows, u.shape[-1]), (rows, u.shape[-1]))

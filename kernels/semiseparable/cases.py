@@ -23,7 +23,8 @@ def _inputs(
     return {name: x.to(dtype) for name, x in made.items()}
 
 
-def _case(batches: int, rows: int, d: int) -> Case:
+def case(batches: int, rows: int, d: int) -> Case:
+    """A matrix of `rows` rows and rank log2(rows), applied to `batches` sequences of width `d`."""
     elements, r = batches * rows * d, ceil(log2(rows))
 
     def work(flops: int, passes: int, dtype: torch.dtype) -> Work:
@@ -39,4 +40,4 @@ def _case(batches: int, rows: int, d: int) -> Case:
     )
 
 
-CASES = (_case(4, 2048, 512), _case(4, 16384, 512), _case(1, 65536, 1024))
+CASES = (case(4, 2048, 512), case(4, 16384, 512), case(1, 65536, 1024))

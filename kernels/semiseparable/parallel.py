@@ -13,7 +13,7 @@ from torch import Tensor
 Steps = tuple[Tensor, ...]
 
 
-def semiseparable_diagonal(  # noqa: PLR0913, PLR0917  # the matrix is five tensors
+def semiseparable_diagonal(  # the matrix is five tensors
     a: Tensor, b: Tensor, c: Tensor, u: Tensor, v: Tensor, z: Tensor
 ) -> Tensor:
     """`reference.semiseparable_diagonal`, whose arguments these are."""

@@ -8,7 +8,7 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 
 
-def semiseparable(  # noqa: PLR0913, PLR0917  # the matrix is five tensors
+def semiseparable(  # the matrix is five tensors
     x: Float[Tensor, "*B N d"],
     a: Float[Tensor, " N"],
     b: Float[Tensor, " M"],
@@ -22,7 +22,7 @@ def semiseparable(  # noqa: PLR0913, PLR0917  # the matrix is five tensors
     return y + F.pad(above, (0, 0, 0, 1)) + F.pad(below, (0, 0, 1, 0))
 
 
-def semiseparable_diagonal(  # noqa: PLR0913, PLR0917  # the matrix is five tensors
+def semiseparable_diagonal(  # the matrix is five tensors
     a: Float[Tensor, " N"],
     b: Float[Tensor, " M"],
     c: Float[Tensor, " M"],

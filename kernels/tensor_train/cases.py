@@ -28,7 +28,9 @@ def _inputs(
     return {"index": index, "core1": core1, "core2": core2, "phase": phase, "width": width}
 
 
-def _case(tokens: int, vocabulary: int, width: int, r: int) -> Case:
+def case(tokens: int, vocabulary: int, width: int, r: int) -> Case:
+    """A table of rank `r`, looked up `tokens` times."""
+
     def work(products: int, dtype: torch.dtype) -> Work:
         cores = 2 * r * _root(vocabulary) * _root(width)
         return Work(
@@ -45,4 +47,4 @@ def _case(tokens: int, vocabulary: int, width: int, r: int) -> Case:
     )
 
 
-CASES = (_case(4096, 10000, 512, 16), _case(16384, 50257, 1024, 16), _case(16384, 50257, 4096, 16))
+CASES = (case(4096, 10000, 512, 16), case(16384, 50257, 1024, 16), case(16384, 50257, 4096, 16))

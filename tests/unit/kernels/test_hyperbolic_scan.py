@@ -12,7 +12,7 @@ from kernels.hyperbolic_scan.cases import CASES
 K = CASES[0].k
 
 
-def inputs(n, dtype=torch.float32, width=5, shared=False, batch=(2,)):
+def inputs(n, dtype=torch.float32, width=5, *, shared=False, batch=(2,)):
     """Factors, points and a first state in the ball of curvature -0.7."""
     random = torch.Generator().manual_seed(n)
     a = torch.rand(*batch, n, 1 if shared else width, generator=random, dtype=torch.float64) * 1.5 - 0.25
@@ -61,7 +61,7 @@ def test_a_vanishing_curvature_leaves_the_linear_recurrence():
 @pytest.mark.parametrize("shared", [False, True])
 def test_the_definition_has_the_gradients_of_finite_differences(shared):
     """For factors, points, curvature and first state, in double precision."""
-    leaves = [x.requires_grad_() for x in inputs(4, torch.float64, 3, shared).values()]
+    leaves = [x.requires_grad_() for x in inputs(4, torch.float64, 3, shared=shared).values()]
     assert torch.autograd.gradcheck(hyperbolic_scan, leaves)
 
 

@@ -33,7 +33,7 @@ def one_segment(monkeypatch):
     monkeypatch.setattr(launch, "PROGRAMS", 1)
 
 
-def inputs(n, dtype=torch.float32, d=5, e=3, batch=(1,), curved=True):
+def inputs(n, dtype=torch.float32, d=5, e=3, *, batch=(1,), curved=True):
     """One sequence of points in the ball of curvature -0.7, and the curvature."""
     random = torch.Generator().manual_seed(n)
     q, k, v = (0.2 * torch.randn(*batch, n, width, generator=random, dtype=torch.float64) for width in (d, d, e))

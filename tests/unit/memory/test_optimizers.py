@@ -10,7 +10,7 @@ from torch.optim import AdamW
 
 from muse.errors import UsageError
 from muse.memory.optimizers import MAKERS, OPTIMIZERS, AdamW8bit, Updates
-from muse.probes import Optimizer
+from muse.probes.given import Optimizer
 
 IN_BACKWARD = [f"{name}_in_backward" for name in MAKERS]
 

@@ -5,9 +5,9 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses import FakeTensorMode
 
-from kernels.linear_attention import linear_attention
+from kernels.linear_attention import linear_attention, reference
 from muse.memory.predict import Tracker
-from muse.models import build
+from muse.models import build, phase8
 from muse.models.phase8 import Config, TangentSpaceLinearAttention
 from muse.nn.hyperbolic import exp0
 from muse.nn.lowrank import SIZES
@@ -53,6 +53,11 @@ def exact_part(q: Tensor, k: Tensor, v: Tensor, c: Tensor) -> Tensor:
             scores.append(-torch.acosh(1 + u) / c.sqrt())
         out[b, h, n] = torch.softmax(torch.stack(scores), 0) @ v[b, h]
     return out
+
+
+def test_the_measured_network_runs_the_definition_and_no_kernel():
+    """As the documents' network did, wherever Triton is installed."""
+    assert phase8.linear_attention is reference.linear_attention
 
 
 @pytest.mark.parametrize("size", SIZES)

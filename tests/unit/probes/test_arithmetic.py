@@ -7,8 +7,8 @@ import pytest
 
 from muse.claims.claim import Expect, Scope, Status
 from muse.claims.verdict import judge
-from muse.probes import OfArithmetic
 from muse.probes.arithmetic import OPERATIONS
+from muse.probes.given import OfArithmetic
 
 
 @pytest.fixture

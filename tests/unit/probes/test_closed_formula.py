@@ -5,7 +5,7 @@ from fractions import Fraction
 import pytest
 
 from muse.models import phase8_push
-from muse.probes import OfFormula
+from muse.probes.given import OfFormula
 
 D, L, V, N = 3072, 40, 50257, 512
 

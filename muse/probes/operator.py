@@ -1,0 +1,97 @@
+"""How fast an operator is: against its floor, and against what others compute the same with."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from statistics import median
+from typing import Any
+
+from muse import machine
+from muse.claims.claim import Claim, Scope
+from muse.claims.measurement import Measurement
+from muse.memory.isolate import worker
+from muse.memory.peak import gpu
+from muse.probes.bench import Bench
+from muse.probes.operator_calls import Call, Subject, ceilings, floor, repeats, seconds
+from muse.probes.operators import DTYPES
+from muse.probes.timing import ROUNDS, ratio
+
+
+def measure(claim: Claim, bench: Bench) -> Measurement:
+    """The seconds of a pass, their ratio to the floor's or to a rival's (cost), or a rival's to them (speedup).
+
+    The floor is the longer of the work's bytes at the bandwidth of a copy and its operations at the rate of a matrix
+    product, both timed in the same rounds. Nothing is timed before the operator agrees with its definition.
+    Raises Disagreement where it does not, Unmeasured where a rival is missing or wrong or where CUDA fails.
+    """
+    mine = subject(claim)
+    rival = claim.given["against"] if claim.quantity in ("cost", "speedup") else None
+    found, how = _times(mine, rival, bench, with_ceilings=claim.quantity == "floor_ratio")
+    match claim.quantity:
+        case "speedup":
+            taken = ratio(found["rival"], found["mine"])
+        case "cost":
+            taken = ratio(found["mine"], found["rival"])
+        case "floor_ratio":
+            pairs = zip(found["copy"], found["product"], strict=True)
+            taken = ratio(found["mine"], [floor(mine.work, copy, product) for copy, product in pairs])
+        case _:
+            own = found["mine"]
+            taken = replace(ratio(own, [1.0] * len(own)), scope=Scope.MEASURED)
+    told = {name: median(samples) for name, samples in found.items()}
+    return replace(taken, how={**taken.how, **how, "seconds": told})
+
+
+def subject(claim: Claim) -> Subject:
+    """What the claim is about."""
+    given = claim.given
+    return Subject(given["operator"], given["case"], given.get("dtype", "bfloat16"), both=given.get("passes") == "both")
+
+
+def _times(
+    mine: Subject, rival: str | None, bench: Bench, *, with_ceilings: bool
+) -> tuple[dict[str, list[float]], dict[str, Any]]:
+    """Seconds by name, one sample per round, and how they were taken."""
+    samples: dict[str, list[float]] = {}
+    how: dict[str, Any] = {}
+    settings = bench.settings
+    with (
+        machine.lease(exclusive=True),
+        worker(
+            _rounds, mine, rival, with_ceilings, environment=settings.environment, timeout=settings.timeout
+        ) as one_round,
+    ):
+
+        def noted() -> None:
+            found, told = one_round()
+            how.update(told)
+            for name, sample in found.items():
+                samples.setdefault(name, []).append(sample)
+
+        bench.rounds(noted, ROUNDS)
+    return samples, how
+
+
+def _rounds(
+    mine: Subject,
+    rival: str | None,
+    with_ceilings: bool,  # noqa: FBT001  # pickled
+) -> Callable[[], tuple[dict[str, float], dict[str, Any]]]:
+    """In the timing process: require agreement, make the calls, warm up, and give a function that times each once."""
+    device, shuffle = gpu(), random.Random(0)
+    subjects = {"mine": mine} | ({"rival": mine.against(rival)} if rival else {})
+    for one in subjects.values():
+        one.require_agreement(device)
+    calls: dict[str, Call] = {name: one.prepare(device) for name, one in subjects.items()}
+    if with_ceilings:
+        calls |= ceilings(DTYPES[mine.dtype], device)
+    counts = {name: repeats(call) for name, call in calls.items()}
+    how = {"rival" if name == "rival" else "operator": one.how(device) for name, one in subjects.items()}
+
+    def one_round() -> tuple[dict[str, float], dict[str, Any]]:
+        order = shuffle.sample(list(calls), k=len(calls))
+        return {name: seconds(calls[name], counts[name]) for name in order}, how
+
+    return one_round

@@ -1,0 +1,125 @@
+"""From a claim's words to an operator of `kernels`: what computes it, what defines it, and at which sizes.
+
+Operators are imported by name, so that a change of one leaves the evidence of the others fresh.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kernels.case import Case, excesses
+from muse.errors import Disagreement, UsageError
+
+DTYPES = {name: getattr(torch, name) for name in ("float32", "float16", "bfloat16", "complex64")}
+
+Inputs = Mapping[str, Any]
+"""An operator's arguments by name."""
+
+ONE_NUMBER = 8
+"""How much more a gradient of a single number may err: the definition's own error there can be small by chance."""
+
+PARTS: dict[str, dict[str, tuple[slice, ...]]] = {
+    "bk_core": dict.fromkeys("abcz", (slice(4),)),
+    "hyperbolic_attention": dict.fromkeys("qkv", (slice(1), slice(2), slice(700))),
+    "hyperbolic_scan": dict.fromkeys("ab", (slice(4), slice(1024))),
+    "linear_attention": dict.fromkeys("qkv", (slice(1), slice(4))),
+    "linear_scan": dict.fromkeys("ab", (slice(1), slice(16))),
+}
+"""The part of some operators' inputs on which agreement is checked: the whole is too much for the definition."""
+
+
+@dataclass(frozen=True)
+class Operator:
+    """One operator."""
+
+    name: str
+    call: Callable[..., Any]
+    """The public function, which chooses its implementation."""
+    definition: Callable[..., Tensor]
+    """The same result by the definition, of the same arguments."""
+    cases: Mapping[str, Case]
+
+    def case(self, name: str) -> Case:
+        """A size by its name. Raises UsageError for an unknown one."""
+        if name not in self.cases:
+            raise UsageError(f"{self.name} has no case {name!r}, expected one of {', '.join(self.cases)}")
+        return self.cases[name]
+
+    def part(self, inputs: Inputs) -> dict[str, Any]:
+        """The inputs cut to what the definition can do in double precision."""
+        cuts = PARTS.get(self.name, {})
+        return {name: x[cuts[name]] if name in cuts and x is not None else x for name, x in inputs.items()}
+
+    def excess(self, inputs: Inputs) -> float:
+        """The largest error of the output and of any gradient, as a multiple of the definition's own.
+
+        Raises Disagreement where one is not finite.
+        """
+        part = self.part(inputs)
+        found = excesses(self.call, self.definition, part)
+        single = {f"d{name}" for name, x in part.items() if isinstance(x, Tensor) and x.numel() == 1}
+        fair = {name: ratio / ONE_NUMBER if name in single else ratio for name, ratio in found.items()}
+        if not all(math.isfinite(ratio) for ratio in fair.values()):
+            raise Disagreement(f"{self.name} gives values that are not finite: {found}")
+        return max(fair.values())
+
+    def require_agreement(self, case: Case, inputs: Inputs) -> float:
+        """The excess. Raises Disagreement where it is above what the case allows."""
+        found = self.excess(inputs)
+        if found > case.k:
+            raise Disagreement(f"{self.name} errs {found:.3g} times as much as its definition, {case.k:g} are allowed")
+        return found
+
+    def inputs(self, case: str, dtype: str, device: torch.device | str, seed: int = 0) -> dict[str, Any]:
+        """Fresh random inputs of a case."""
+        return self.case(case).make_inputs(device, DTYPES[dtype], seed)
+
+
+def operator(name: str) -> Operator:
+    """An operator by its name in `kernels`."""
+    module, cases = import_module(f"kernels.{name}"), import_module(f"kernels.{name}.cases")
+    defined = getattr(import_module(f"kernels.{name}.reference"), name)
+    adapt = ADAPTED.get(name)
+    definition = adapt(defined) if adapt else defined
+    return Operator(name, getattr(module, name), definition, {case.name: case for case in cases.CASES})
+
+
+def sized(name: str, tokens: int, rows: int) -> Case:
+    """A case of an operator on sequences at `tokens`, with `rows` sequences of one kind or another."""
+    case = import_module(f"kernels.{name}.cases").case
+    match name:
+        case "bk_core":
+            return case(rows, tokens)
+        case "linear_scan":
+            return case(1, rows, tokens, decay=False)
+        case "linear_attention":
+            return case(1, tokens, rows, 64)
+        case "semiseparable":
+            return case(rows, tokens, 1)
+        case _:
+            return case(1, rows, tokens, 64)
+
+
+def _attention(defined: Callable[..., tuple[Tensor, Any]]) -> Callable[..., Tensor]:
+    def attention(feature: str | None = None, **inputs: Any) -> Tensor:
+        return defined(**inputs, elu=feature == "elu")[0]
+
+    return attention
+
+
+def _moebius(defined: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    def scan(a: Tensor, b: Tensor, curvature: Tensor) -> Tensor:
+        return defined(a, b, curvature, b.new_zeros(*b.shape[:-2], b.shape[-1]))
+
+    return scan
+
+
+ADAPTED: dict[str, Callable[..., Callable[..., Tensor]]] = {"linear_attention": _attention, "hyperbolic_scan": _moebius}
+"""Definitions whose arguments are not those of their operator's public function."""

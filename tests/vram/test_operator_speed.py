@@ -1,0 +1,94 @@
+"""Every operator at three sizes, forward and backward, beside its definition, the same compiled, and its peers.
+
+Nothing is timed before it agrees with the definition in double precision. Inputs rotate past the cache.
+"""
+
+import gc
+import os
+from functools import cache
+from typing import get_args
+
+import pytest
+import torch
+
+from muse import machine
+from muse.errors import Unmeasured
+from muse.memory.isolate import cuda_failures
+from muse.probes.given import Operator
+from muse.probes.operator_calls import COPIED, LOOPS, SIDE, Subject, ceilings, extra_bytes, repeats, seconds
+from muse.probes.operators import DTYPES, operator
+from muse.probes.peers import PEERS
+
+pytestmark = [pytest.mark.speed, pytest.mark.filterwarnings("default")]  # compilers and peers warn of their own affairs
+
+FLOAT32 = ("bk_core", "hyperbolic_scan", "linear_scan")
+"""Operators that are wanted in single precision; the others run in bfloat16."""
+ROUNDS = 12
+
+
+def subjects():
+    """Every operator, case and pass, by itself and by everybody else."""
+    for name in get_args(Operator):
+        dtype = "float32" if name in FLOAT32 else "bfloat16"
+        for case in operator(name).cases:
+            for both in (False, True):
+                for who in (None, "reference", "compiled", *PEERS.get(name, {})):
+                    label = f"{name}-{case}-{'both' if both else 'forward'}-{who or 'muse'}"
+                    yield pytest.param(Subject(name, case, dtype, both, who), id=label)
+
+
+@pytest.fixture(autouse=True)
+def alone():
+    """The GPU to this process, and its memory to each test."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        pytest.skip("timed_under_xdist: a timing needs its GPU to itself; run it without -n")
+    with machine.lease(exclusive=True):
+        yield
+    gc.collect()
+    torch.cuda.empty_cache()
+
+
+@pytest.fixture(scope="session")
+def ceiling():
+    """Bytes and operations per second that this GPU reaches in this run, by dtype."""
+
+    @cache
+    def rates(dtype):
+        taken = {name: seconds(call, repeats(call)) for name, call in ceilings(DTYPES[dtype], "cuda").items()}
+        return 2 * COPIED / taken["copy"], 2 * SIDE**3 / taken["product"]
+
+    return rates
+
+
+@pytest.mark.parametrize("subject", list(subjects()))
+def test_speed(benchmark, ceiling, subject):
+    """The wall-clock time of a synchronised call; beside it the GPU's own, its share of the ceilings, and memory."""
+    device, first = torch.device("cuda"), next(iter(operator(subject.operator).cases))
+    if subject.who == "reference" and subject.both and subject.operator in LOOPS and subject.case != first:
+        pytest.skip("no_peer: the loop's backward pass writes whole tensors at every step")
+    bandwidth, rate = ceiling(subject.dtype)
+    try:
+        with cuda_failures():
+            subject.require_agreement(device)
+            call = subject.prepare(device)
+            extra, times = extra_bytes(call), repeats(call)
+    except Unmeasured as error:
+        pytest.skip(str(error))
+
+    def synchronised():
+        call()
+        torch.cuda.synchronize()
+
+    benchmark.group = f"{subject.operator} {subject.case} {'forward and backward' if subject.both else 'forward'}"
+    benchmark.pedantic(synchronised, rounds=ROUNDS, iterations=1)
+    spent, work = seconds(call, times), subject.work
+    benchmark.extra_info.update(
+        who=subject.who or "muse",
+        **subject.how(device),
+        gpu_seconds=spent,
+        floor_ratio=spent / max(work.bytes / bandwidth, work.flops / rate),
+        bandwidth_share=work.bytes / spent / bandwidth,
+        rate_share=work.flops / spent / rate,
+        extra_bytes=extra,
+        gpu=torch.cuda.get_device_name(),
+    )
