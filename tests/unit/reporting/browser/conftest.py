@@ -12,6 +12,8 @@ from muse.claims.claim import Expect, Scope, Status
 from muse.reporting import view
 from muse.reporting.render import render
 from muse.reporting.words import FOLDER, Words, languages, load
+from tests.unit.reporting.conftest import make_claim as stated
+from tests.unit.reporting.conftest import make_record as found
 
 HOSTILE = """</script><img src="x" onerror="alert(1)"> & <b>'5 %'</b>"""
 REPORTS = Path(__file__).parents[4] / "reports"
@@ -52,8 +54,7 @@ def visit(browser):
     assert told == []
 
 
-@pytest.fixture
-def records(stated, found):
+def small_records():
     """Two documents with every verdict, both procedures, a prediction, an interval and hostile text."""
     peak = {"quote": "ピークメモリは 5.80 GB である。"}
     sound = {"beside": "d/peak", "protocol": "sound", "documented": None, "expect": Expect(at_most=Decimal(5))}
@@ -75,20 +76,27 @@ def records(stated, found):
     ]
 
 
-@pytest.fixture
-def site(records, templates, tmp_path):
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
     """The folder of a small report in both languages; its Japanese sentences say so and stay English."""
+    folder, records = tmp_path_factory.mktemp("site"), small_records()
     claims = [record.claim for record in records]
     prose = [text for claim in claims for text in (claim.says, claim.cause, claim.section) if text]
     japanese = Words("ja", FOLDER / "ja.yaml", load("ja").messages, {text: f"{text}和訳。" for text in prose})
     drawn = [view.Picture("d-peak", "Peaks.", '<svg viewBox="0 0 9 9"><path d="M0 0 9 9"/></svg>')]
     for words in (load(), japanese):
         built = view.build(records, lambda r: r.fingerprint == "old", {}, words, pictures=drawn, languages=languages())
-        for name, text in render(built, templates).items():
-            path = tmp_path / words.lang / name
+        for name, text in render(built, REPORTS / "templates").items():
+            path = folder / words.lang / name
             path.parent.mkdir(exist_ok=True)
             path.write_text(text, encoding="utf-8")
-    return tmp_path
+    return folder
+
+
+@pytest.fixture(params=["en", "ja"])
+def small(request, site):
+    """The small page in each language."""
+    return site / request.param / "report.html"
 
 
 @pytest.fixture(params=["small/en", "small/ja", "committed/en", "committed/ja"])

@@ -2,8 +2,6 @@
 
 import re
 
-import pytest
-
 READABLE = 4.5
 """The contrast that text of normal size needs, by WCAG 2 AA."""
 
@@ -17,9 +15,8 @@ CONTROLS = (
 )
 COLUMNS = {"documented": 1, "reproduced": 2, "sound": 3}
 SEVERITY = ["refuted", "inconclusive", "unmeasured", "confirmed"]
-
 SELECTS = {"document": "document", "scope": "scopes", "machine": "machines"}
-FEW = 12
+FEW = 6
 """How many rows are opened where all would take a second."""
 
 CONTRASTS = """() => {
@@ -39,7 +36,8 @@ CONTRASTS = """() => {
     const hidden = !element.checkVisibility({ opacityProperty: true }) || element.matches("svg *, option");
     if (hidden || !texts.currentNode.data.trim()) continue;
     const contrast = ratio(light(getComputedStyle(element).color), light(behind(element)));
-    found.set(`${element.localName}.${element.className}`, contrast * getComputedStyle(element).opacity);
+    const name = `${element.localName}.${element.className}`;
+    found.set(name, Math.min(found.get(name) ?? Infinity, contrast * getComputedStyle(element).opacity));
   }
   return Object.fromEntries(found);
 }"""
@@ -81,9 +79,9 @@ def test_a_verdict_shows_exactly_its_rows(visit, path):
         assert page.locator(".chip[aria-pressed=true]").get_attribute("data-tag") == tag
 
 
-def test_a_choice_shows_exactly_its_rows(visit, path):
+def test_a_choice_shows_exactly_its_rows(visit, small):
     """Each document, scope and machine."""
-    page = visit(path)
+    page = visit(small)
     for select, attribute in SELECTS.items():
         for value in page.locator(f"#{select} option").evaluate_all("all => all.slice(1).map(one => one.value)"):
             page.select_option(f"#{select}", value)
@@ -102,18 +100,18 @@ def test_numbers_are_sorted_up_and_then_down(visit, path):
             assert cells == sorted(cells, key=lambda cell: (not cell[0], cell[0], sign * (cell[1] or 0)))
 
 
-def test_the_worst_verdicts_come_first_and_then_last(visit, path):
+def test_the_worst_verdicts_come_first_and_then_last(visit, small):
     """Sorting by verdict starts with what was refuted."""
-    page = visit(path)
+    page = visit(small)
     for sign in (1, -1):
         click(page, "th[data-sort=verdict] button")
         ranks = [sign * SEVERITY.index(row["tags"][0]) for row in rows(page)]
         assert ranks == sorted(ranks)
 
 
-def test_sorting_by_sentence_brings_back_the_order_of_the_documents(visit, path):
+def test_sorting_by_sentence_brings_back_the_order_of_the_documents(visit, small):
     """With its headings, which mean nothing in any other order."""
-    page = visit(path)
+    page = visit(small)
     headings = "document.querySelectorAll('tbody.heading:not([hidden])').length"
     first = rows(page), page.evaluate(headings)
     click(page, "th[data-sort=documented] button")
@@ -148,14 +146,15 @@ def test_the_address_of_a_hidden_row_opens_and_shows_it(visit, path):
     assert all(row["shown"] for row in rows(page))
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_all_text_is_readable(visit, path, scheme):
-    """Every visible text stands out from what is behind it."""
-    page = visit(path, color_scheme=scheme)
+def test_all_text_is_readable(visit, path):
+    """By day and by night every visible text stands out from what is behind it."""
+    page = visit(path)
     open_few(page)
-    contrasts = page.evaluate(CONTRASTS)
-    assert len(contrasts) > 20
-    assert {text: ratio for text, ratio in contrasts.items() if ratio < READABLE} == {}
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        contrasts = page.evaluate(CONTRASTS)
+        assert len(contrasts) > 20
+        assert {text: ratio for text, ratio in contrasts.items() if ratio < READABLE} == {}
 
 
 def test_nothing_is_wider_than_a_phone(visit, path):
@@ -163,21 +162,21 @@ def test_nothing_is_wider_than_a_phone(visit, path):
     page = visit(path, viewport={"width": 420, "height": 900})
     open_few(page)
     assert page.evaluate("document.documentElement.scrollWidth") == 420
-    beyond = "all => all.filter(one => one.getBoundingClientRect().right > 420).map(one => one.outerHTML)"
-    assert page.locator("tbody.row *").evaluate_all(beyond) == []
+    beyond = "all => all.filter(one => one.scrollWidth > one.clientWidth).map(one => one.outerHTML)"
+    assert page.locator("tbody.row :is(td, article)").evaluate_all(beyond) == []
 
 
-def test_paper_shows_every_row_and_no_control(visit, path):
+def test_paper_shows_every_row_and_no_control(visit, small):
     """What cannot be clicked is not printed."""
-    page = visit(path)
+    page = visit(small)
     page.emulate_media(media="print")
     assert all(row["shown"] for row in rows(page))
     assert page.evaluate(CONTROLS) == 0
 
 
-def test_without_scripts_every_row_is_there_and_no_control(visit, path):
+def test_without_scripts_every_row_is_there_and_no_control(visit, small):
     """And a note says where the details are."""
-    page = visit(path, java_script_enabled=False)
+    page = visit(small, java_script_enabled=False)
     assert all(row["shown"] for row in rows(page))
     assert page.evaluate(CONTROLS) == 0
     assert page.locator("noscript a[href='README.md']").is_visible()
