@@ -185,6 +185,12 @@ def modules_of(claim: Claim) -> set[str]:
     return modules
 
 
+def in_order(records: Iterable[Record], ledger: Ledger) -> list[Record]:
+    """As the ledger states the claims, whatever the order in which workers came to them; claims that are gone last."""
+    place = {claim.id: number for number, claim in enumerate(ledger.claims)}
+    return sorted(records, key=lambda record: place.get(record.claim.id, len(place)))
+
+
 def stale(record: Record, ledger: Ledger) -> bool:
     """Whether the claim, its probe or its models have changed since, or the claim is gone.
 

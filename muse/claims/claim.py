@@ -174,8 +174,8 @@ class Signature:
     """What it can measure, each with the dimension of its unit; `*` takes any."""
     given: type[Data]
     """The keys that a claim may give it."""
-    compares: frozenset[str] = frozenset()
-    """The quantities that need an `against` to compare with."""
+    requires: Mapping[str, str] = field(default_factory=dict)
+    """The quantities that need a key of `given`, such as the `against` to compare with."""
     needs: tuple[str, ...] = ()
     """What the machine must have: `gpu`, or nothing."""
     timed: bool = False

@@ -208,8 +208,8 @@ def _probe_faults(signature: Signature, stated: Mapping[str, Any], unit: str | N
         dimension = signature.quantities[quantity]
         allowed = ", ".join(u.name for u in UNITS.values() if u.dimension == dimension)
         faults.append(f"wrong unit {unit!r} for {quantity}, expected one of {allowed}")
-    if quantity in signature.compares and not stated["given"].get("against"):
-        faults.append(f"given: missing key 'against', expected what {quantity} compares with")
+    if (key := signature.requires.get(quantity)) and not stated["given"].get(key):
+        faults.append(f"given: missing key {key!r}, which {quantity} needs")
     try:
         signature.given.model_validate(stated["given"])
     except ValidationError as error:

@@ -63,7 +63,7 @@ def report(
     from muse.reporting import publish
     from muse.reporting.words import languages
     from muse.store.files import RECORDS, find_run, read
-    from muse.verify import open_ledger, stale
+    from muse.verify import in_order, open_ledger, stale
 
     settings = load_settings()
     records, folder = _committed(settings), settings.path("reports")
@@ -73,7 +73,11 @@ def report(
     ledger, templates = open_ledger(settings), _templates(settings)
     wanted = [lang] if lang else list(languages(templates / "messages"))
     found = publish.files(
-        records, lambda record: stale(record, ledger), lambda one: _titles(ledger, one), wanted, templates
+        in_order(records, ledger),
+        lambda record: stale(record, ledger),
+        lambda one: _titles(ledger, one),
+        wanted,
+        templates,
     )
     for path in publish.write(found, folder):
         typer.echo(str(path))
@@ -114,10 +118,10 @@ def _view(settings: Settings, records: list[Record]) -> Any:
     """The view in English: a new sentence needs no translation before it can be verified."""
     from muse.reporting.view import build
     from muse.reporting.words import ENGLISH, load
-    from muse.verify import open_ledger, stale
+    from muse.verify import in_order, open_ledger, stale
 
     ledger, words = open_ledger(settings), load(ENGLISH, _templates(settings) / "messages")
-    return build(records, lambda record: stale(record, ledger), _titles(ledger, ENGLISH), words)
+    return build(in_order(records, ledger), lambda record: stale(record, ledger), _titles(ledger, ENGLISH), words)
 
 
 def _write_english(settings: Settings, view: Any, folder: Path) -> list[Path]:

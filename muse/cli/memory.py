@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,7 +14,7 @@ import typer
 from muse import machine
 from muse.cli.printing import Json, print_json
 from muse.config import load_settings
-from muse.errors import Unmeasured
+from muse.errors import Unmeasured, UsageError
 from muse.units import parse_bytes, printed
 
 if TYPE_CHECKING:
@@ -123,7 +126,7 @@ def fit(
     model: ModelName,
     budget: Annotated[str, typer.Option(help="An amount of memory, such as 8GiB.")],
     mode: Annotated[Mode, typer.Option(help="One forward pass, or a whole training step.")],
-    optimizer: Optimizer = "adamw",
+    optimizer: Annotated[str | None, typer.Option(help="Of a training step; adamw by default.")] = None,
     tokens: Tokens = 512,
     vary: Annotated[Vary, typer.Option(help="What is varied to make the model larger.")] = Vary.width,
     as_json: Json = False,
@@ -140,12 +143,14 @@ def fit(
     machine.check_budget(cap)
     given: dict[str, Any] = {"model": model, "tokens": tokens, "vary": vary.value, "budget": cap}
     if mode is Mode.training:
-        given |= {"train": True, "optimizer": optimizer}
+        given |= {"train": True, "optimizer": optimizer or "adamw"}
+    elif optimizer:
+        raise UsageError(f"--optimizer {optimizer} belongs to --mode training; inference has none")
     run = story.Run.start(settings)
-    with working(f"fitting {model}") as say:
+    with working(f"fitting {model}") as say, _dropped_on_error(run.folder):
         bench = Bench(settings, run.folder / "readings", say=say)
         predicted = capacity.largest(given, bench, measured=False)
-        claim = capacity.as_claim(f"{model}-{mode.value}-{budget}", given, predicted)
+        claim = capacity.as_claim(mode.value, given, predicted)
         if machine.gpus():
             with suppress(Unmeasured):  # remembered, and told by the record
                 capacity.largest(given, bench, measured=True)
@@ -164,6 +169,16 @@ def fit(
     else:
         _print_fit(facts, budget)
     raise typer.Exit(story.exit_code([record]))
+
+
+@contextmanager
+def _dropped_on_error(folder: Path) -> Iterator[None]:
+    """Leave no folder of a run that a wrong request ended before its first record."""
+    try:
+        yield
+    except UsageError:
+        shutil.rmtree(folder)
+        raise
 
 
 def _print_fit(facts: dict[str, Any], budget: str) -> None:

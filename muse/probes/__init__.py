@@ -45,8 +45,9 @@ _OF_SLOPE = {"slope": "order"}
 _GPU = ("gpu",)
 
 
-def _probe(name: str, quantities: dict[str, str], given: type[Data], *compares: str, **more: Any) -> Signature:
-    return Signature(f"muse.probes.{name}", quantities, given, compares=frozenset(compares), **more)
+def _probe(name: str, quantities: dict[str, str], given: type[Data], *compared: str, **more: Any) -> Signature:
+    requires = dict.fromkeys(compared, "against") | ({"fits": "budget"} if "fits" in quantities else {})
+    return Signature(f"muse.probes.{name}", quantities, given, requires=requires, **more)
 
 
 PROBES: dict[str, Signature] = {

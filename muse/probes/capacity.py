@@ -40,10 +40,12 @@ def measure(claim: Claim, bench: Bench) -> Measurement:
     return certain(Fraction(found["parameters"], other["parameters"]), scope, found=found, against=other)
 
 
-def as_claim(name: str, given: dict[str, Any], predicted: Mapping[str, Any]) -> Claim:
+def as_claim(mode: str, given: dict[str, Any], predicted: Mapping[str, Any]) -> Claim:
     """The claim that the prediction is right: the model of its size fits, and no larger one does."""
+    size = f"{given['budget']}B-{given['tokens']}tokens-{given['vary']}"
+    case = "-".join([given["model"], size, *([given["optimizer"]] if given.get("train") else [])])
     return Claim(
-        id=f"{FIT}/{name}",
+        id=f"{FIT}/{mode}[{case}]",
         document=FIT,
         section="Largest models under a budget",
         says="This is the largest model of its kind that fits the budget, its width or its depth varied.",

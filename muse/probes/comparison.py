@@ -8,6 +8,7 @@ from typing import Any
 
 from muse.claims.claim import Claim, Scope
 from muse.claims.measurement import Measurement, certain
+from muse.errors import Unmeasured
 from muse.probes.workloads import subject
 
 Bytes = Mapping[str, Any]
@@ -31,6 +32,8 @@ def compared(claim: Claim, scope: Scope, read: Callable[[dict[str, Any]], Bytes]
         return certain(int(mine["peak"] <= claim.given["budget"]), scope, **how)
     if relation == "share":
         return certain(Fraction(mine[name], mine["activation" if name == "logits" else "peak"]), scope, **how)
+    if name not in mine:
+        raise Unmeasured("not_told_apart", f"the {claim.protocol} procedure does not tell {name} apart")
     if not relation:
         return certain(mine[name], scope, **how)
     other = read(subject(claim.given, claim.given["against"]))

@@ -62,6 +62,8 @@ _TEXT = {
     "●": r"$\bullet$",
     "⁻": r"\textsuperscript{$-$}",
 }
+PICTOGRAPHS, VARIANT = "\U0001f000", "\ufe0f"
+"""From here on pictures, which decorate a heading and are left out in TeX; and the mark that asks for a picture."""
 _NAMES = """
     × times, · cdot, ⋅ cdot, ÷ div, ± pm, ≤ le, ≥ ge, ≠ ne, ≈ approx, ≡ equiv, ∼ sim, ≪ ll, ≫ gg, ∝ propto, ∞ infty,
     → to, ← leftarrow, ↔ leftrightarrow, ⇒ Rightarrow, ↦ mapsto, √ surd, ∈ in, ∉ notin, ∑ sum, ∏ prod, ∫ int, ∂ partial,
@@ -90,6 +92,8 @@ def _tex_character(character: str, text: str) -> str:
         return _TABLE[character]
     if " " <= character <= "~":
         return character
+    if character >= PICTOGRAPHS or character == VARIANT:
+        return ""
     letter, *marks = list(unicodedata.normalize("NFD", character))
     if len(marks) == 1 and marks[0] in _ACCENTS and letter.isascii():
         return rf"\{_ACCENTS[marks[0]]}{{{letter}}}"

@@ -201,10 +201,12 @@ def _facts(view: View) -> dict[str, Fact]:
     return facts
 
 
-def _fact(facts: Mapping[str, Fact], name: str) -> Fact:
-    if name not in facts:
-        raise MuseError(f"no claim {name!r} among the records")
-    return facts[name]
+def _fact(facts: Mapping[str, Fact], *names: str) -> Fact:
+    """The first of the claims that has a value; where none has, the first."""
+    for name in names:
+        if name not in facts:
+            raise MuseError(f"no claim {name!r} among the records")
+    return next((facts[name] for name in names if facts[name].cell.value), facts[names[0]])
 
 
 def _environment(folder: Path, words: Words) -> Environment:

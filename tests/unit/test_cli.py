@@ -108,7 +108,7 @@ def test_list_takes_a_part_of_an_address(muse):
 
 
 def test_list_is_quick_and_loads_no_torch(root):
-    """Under half a second of the processor, the best of five, and without the heavy libraries."""
+    """Under a second of the processor, the best of five, and without the heavy libraries."""
     program = "import sys, time; from muse.cli import app; app(['list'], standalone_mode=False); "
     program += "print(sorted({'torch', 'scipy', 'triton', 'numpy'} & set(sys.modules)), time.process_time())"
     seconds = []
@@ -117,9 +117,9 @@ def test_list_is_quick_and_loads_no_torch(root):
         loaded, taken = done.stdout.splitlines()[-1].rsplit(" ", 1)
         assert loaded == "[]"
         seconds.append(float(taken))
-        if seconds[-1] < 0.5:
+        if seconds[-1] < 1:
             break
-    assert min(seconds) < 0.5
+    assert min(seconds) < 1
 
 
 @pytest.mark.parametrize(

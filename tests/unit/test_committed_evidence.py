@@ -10,7 +10,7 @@ from muse.probes.workloads import workload
 from muse.reporting import publish
 from muse.reporting.words import ENGLISH, languages
 from muse.store.files import read_all
-from muse.verify import changed, open_ledger, stale
+from muse.verify import changed, in_order, open_ledger, stale
 
 SETTINGS = load_settings(Path(__file__).parents[2])
 
@@ -35,7 +35,7 @@ def test_the_committed_reports_are_what_the_committed_records_give(ledger, recor
         return {d.name: d.title if lang == ENGLISH else d.original or d.title for d in ledger.documents.values()}
 
     found = publish.files(
-        records, lambda record: stale(record, ledger), titles, list(languages()), folder / "templates"
+        in_order(records, ledger), lambda record: stale(record, ledger), titles, list(languages()), folder / "templates"
     )
     assert [name for name, content in found.items() if (folder / name).read_bytes() != content] == []
     assert publish.left_over(found, folder) == []

@@ -5,6 +5,8 @@ import pytest
 from muse.errors import Unmeasured, UsageError
 from muse.memory import budget
 from muse.memory.budget import PROOF
+from muse.probes import capacity
+from muse.probes.bench import Bench
 
 pytestmark = pytest.mark.gpu
 
@@ -54,3 +56,12 @@ def test_a_cap_that_holds_the_model_changes_nothing(measured):
     capped, free = measured("phase7_standard", 8 * GIB), measured("phase7_standard")
     assert (capped.peak, capped.by_kind) == (free.peak, free.by_kind)
     assert (capped.how["cap"], free.how["cap"]) == (8 * GIB, None)
+
+
+@pytest.mark.parametrize("given", [{}, {"train": True, "optimizer": "sgd_in_backward"}])
+def test_the_largest_model_under_a_cap_is_the_predicted_one_to_a_layer(settings, tmp_path, given):
+    """The last one that fits runs under the cap, and the next one does not."""
+    bench = Bench(settings, tmp_path)
+    asked = {"model": "phase8_standard", "tokens": 128, "budget": GIB, "vary": "layers", **given}
+    predicted, found = (capacity.largest(asked, bench, measured=measured) for measured in (False, True))
+    assert abs(found["size"] - predicted["size"]) <= 1

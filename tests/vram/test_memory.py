@@ -75,8 +75,37 @@ def test_what_the_process_holds_is_more_than_what_is_allocated(measured):
 def test_the_documented_procedure_charges_the_second_model_with_the_workspace(alone, measured):
     """The first model loads alone; the second finds what the first one's matrix products left."""
     names = "phase7_standard", "phase8_standard"
-    found = alone(peak.documented, [workload({"model": name}) for name in names])
+    found = alone(peak.documented, [workload({"model": name}) for name in names], "before_loading")
     assert [one.model - measured(name).model for one, name in zip(found, names, strict=True)] == [0, WORKSPACE]
+
+
+def test_a_peak_reset_before_loading_includes_the_conversion_from_float32(alone, measured):
+    """All of float32 at once, and the first copy; reset afterwards, the peak is the pass's own."""
+    what = workload({"model": "phase1_ultra", "tokens": 64, "through_float32": True})
+    before, after = (alone(peak.documented, [what], f"{when}_loading")[0] for when in ("before", "after"))
+    made = workload({"model": "phase1_ultra", "tokens": 64})
+    assert before.model == after.model == alone(peak.documented, [made], "before_loading")[0].model
+    assert before.peak >= 2 * before.parameters
+    assert after.peak <= before.peak
+
+
+def test_the_conversion_from_float32_is_predicted_to_a_hundredth(alone, predicted):
+    """In a network whose loading needs more than its pass."""
+    given = {"tokens": 2, "through_float32": True}
+    found = predicted("phase8_push", **given)
+    measured = alone(peak.documented, [workload({"model": "phase8_push", **given})], "before_loading")[0]
+    assert found.loading_bytes > found.total_bytes
+    assert measured.peak == pytest.approx(found.loading_bytes, rel=1e-2)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "adamw_in_backward"])
+def test_updating_in_backward_holds_no_gradients_at_the_peak(alone, optimizer):
+    """The plain optimizer holds them all in its step."""
+    found = alone(
+        peak.sound, workload({"model": "phase1_ultra", "tokens": 8, "train": True, "optimizer": optimizer}), None
+    )
+    assert (found.by_kind["gradients"] > 0) is (optimizer == "adamw")
+    assert sum(found.by_kind.values()) == found.peak
 
 
 def test_a_claim_about_memory_opens_no_cuda_in_this_process():

@@ -125,7 +125,7 @@
     }
     one("count").textContent = fill(words.count, { shown, rows: rows.length });
     one("nothing").hidden = shown > 0;
-    table.hidden = shown === 0;
+    table.parentElement.hidden = shown === 0;
     one("reset").hidden = !(tag || wanted.length || chosen.length);
   }
 

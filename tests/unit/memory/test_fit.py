@@ -3,7 +3,7 @@
 from math import log2
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from muse.errors import UsageError
@@ -26,12 +26,14 @@ class Budget:
         return size <= self.edge
 
 
+@settings(deadline=None)  # a loaded machine is no fault of the search
 @given(STEPS, EDGES, st.integers(0, 63))
 def test_the_largest_multiple_that_fits_is_found(step, edge, rest):
     """Wherever the edge lies between two of them."""
     assert largest(Budget(edge * step + rest % step), step) == edge * step
 
 
+@settings(deadline=None)  # a loaded machine is no fault of the search
 @given(STEPS, EDGES)
 def test_only_multiples_of_the_step_are_looked_at(step, edge):
     """No other size can be built; none is looked at twice."""
@@ -41,6 +43,7 @@ def test_only_multiples_of_the_step_are_looked_at(step, edge):
     assert len(set(budget.looks)) == len(budget.looks)
 
 
+@settings(deadline=None)  # a loaded machine is no fault of the search
 @given(STEPS, EDGES)
 def test_the_looks_are_as_many_as_twice_the_doublings(step, edge):
     """Up by doubling, and back by halving."""
@@ -57,6 +60,7 @@ def test_a_budget_in_which_nothing_fits_is_refused_in_one_line(search):
     assert str(caught.value) == "not even the smallest size, 8, fits the budget; allow more memory"
 
 
+@settings(deadline=None)  # a loaded machine is no fault of the search
 @given(STEPS, EDGES, EDGES)
 def test_the_edge_is_confirmed_whatever_was_predicted(step, edge, predicted):
     """What fits, and whose successor does not."""
@@ -65,6 +69,7 @@ def test_the_edge_is_confirmed_whatever_was_predicted(step, edge, predicted):
     assert {edge * step, (edge + 1) * step} <= set(budget.looks)
 
 
+@settings(deadline=None)  # a loaded machine is no fault of the search
 @given(STEPS, EDGES)
 def test_a_right_prediction_costs_two_looks(step, edge):
     """The size itself, and the one above it."""
@@ -73,6 +78,7 @@ def test_a_right_prediction_costs_two_looks(step, edge):
     assert budget.looks == [edge * step, (edge + 1) * step]
 
 
+@settings(deadline=None)  # a loaded machine is no fault of the search
 @given(STEPS, st.integers(50, 5000), st.integers(-40, 40))
 def test_a_near_prediction_costs_a_few_looks(step, edge, off):
     """As many as doublings lead there and back."""

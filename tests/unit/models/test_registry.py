@@ -99,11 +99,17 @@ def test_the_step_of_widths_is_divided_by_every_divisor():
     assert [WIDTH_STEP % n for n in (EMBEDDING_DIVISOR, FFN_DIVISOR)] == [0, 0]
 
 
-@pytest.mark.parametrize(("name", "step"), [("phase1_ultra", 8), ("baseline", 8), ("phase7_maximum", 32)])
-def test_the_next_width_is_one_step_further(name, step):
+@pytest.mark.parametrize(("name", "divisor"), [("phase1_ultra", 8), ("baseline", 8), ("phase7_maximum", 32)])
+def test_a_width_is_a_multiple_of_its_divisor(name, divisor):
     """And no width between is allowed."""
-    assert width_step(name) == step
-    assert config(name, d_model=5 * step).shape.d_model == 5 * step
-    for width in (4 * step + 1, 4 * step + step // 2):
+    assert config(name, d_model=5 * divisor).shape.d_model == 5 * divisor
+    for width in (4 * divisor + 1, 4 * divisor + divisor // 2):
         with pytest.raises(UsageError, match="d_model"):
             config(name, d_model=width)
+
+
+@pytest.mark.parametrize(("name", "step"), [("phase1_ultra", 8), ("baseline", 64), ("phase7_maximum", 256)])
+def test_a_step_of_widths_keeps_the_heads_fit_for_fused_attention(name, step):
+    """Every width that is searched has heads of a multiple of 8."""
+    assert width_step(name) == step
+    assert step // config(name).shape.heads == 8

@@ -6,20 +6,18 @@ from fractions import Fraction
 import pytest
 
 from muse.claims.claim import Expect, Scope, Status
-from muse.claims.ledger import load_ledger
 from muse.claims.verdict import judge
 from muse.errors import Unmeasured, UsageError
 from muse.memory import peak
 from muse.memory.predict import predict, workspace_bytes
 from muse.models import phase7, phase8
 from muse.nn.shape import Shape
-from muse.probes import FIT, PROBES, capacity
+from muse.probes import FIT, capacity
 from muse.probes.workloads import workload
-from muse.store.record import Record
 
 MIB = 2**20
 BUDGET = 24 * MIB
-SMALL = Shape(d_model=256, layers=2, heads=2, vocabulary=1000)
+SMALL = Shape(d_model=512, layers=1, heads=2, vocabulary=1000)
 STEP = 2 * 8
 """Each head is a multiple of eight wide."""
 GIVEN = {"model": "phase8_standard", "tokens": 16, "budget": BUDGET}
@@ -49,10 +47,11 @@ def peak_of(settings):
     return lambda given, **size: predict(workload(given, **size), workspace).total_bytes
 
 
-@pytest.mark.parametrize(("vary", "called", "step"), [("width", "d_model", STEP), ("layers", "layers", 1)])
+@pytest.mark.parametrize("varied", [("width", "d_model", STEP), ("layers", "layers", 1)])
 @pytest.mark.parametrize("given", [{}, {"train": True, "optimizer": "sgd_in_backward"}])
-def test_the_found_size_fits_and_the_next_one_does_not(found, peak_of, vary, called, step, given):
+def test_the_found_size_fits_and_the_next_one_does_not(found, peak_of, varied, given):
     """To the last width whose heads are multiples of eight, or to the last layer."""
+    vary, called, step = varied
     size = found("size", vary=vary, **given).value
     asked = {**GIVEN, **given}
     assert peak_of(asked, **{called: size}) <= BUDGET < peak_of(asked, **{called: size + step})
@@ -143,20 +142,21 @@ def test_any_other_failure_is_no_answer(found, card):
 def test_the_claim_of_a_fit_is_that_the_prediction_is_right(found, bench):
     """It is decided like any other, by the measuring probe, and needs a GPU."""
     predicted = capacity.largest(GIVEN, bench, measured=False)
-    claim = capacity.as_claim("phase8_standard-inference-24MiB", GIVEN, predicted)
-    assert (claim.id, claim.document) == ("fit/phase8_standard-inference-24MiB", FIT)
+    claim = capacity.as_claim("inference", {**GIVEN, "vary": "width"}, predicted)
+    assert (claim.id, claim.document) == ("fit/inference[phase8_standard-25165824B-16tokens-width]", FIT)
     assert (claim.probe, claim.quantity, claim.needs) == ("capacity", "parameters", ("gpu",))
     right, wrong = found("parameters"), found("parameters", budget=2 * BUDGET)
     assert [judge(claim, one).status for one in (right, wrong)] == [Status.CONFIRMED, Status.REFUTED]
 
 
-@pytest.mark.parametrize("train", [False, True])
-def test_the_claim_of_a_fit_says_what_was_run(bench, train):
-    """In a sentence that stands in a report."""
-    given = {**GIVEN, "train": True} if train else GIVEN
-    claim = capacity.as_claim("x", given, {"parameters": 7})
-    mode = "a training step" if train else "a forward pass"
-    assert claim.says == f"In {mode} over 16 tokens, this is the largest phase8_standard that fits the budget."
+def test_the_claim_of_a_fit_keeps_what_was_asked():
+    """Its evidence is told apart by the whole question."""
+    claim = capacity.as_claim(
+        "training", {**GIVEN, "vary": "width", "train": True, "optimizer": "sgd"}, {"parameters": 7}
+    )
+    assert claim.given == {**GIVEN, "vary": "width", "train": True, "optimizer": "sgd"}
+    assert (claim.documented, claim.recorded) == (7, Status.CONFIRMED)
+    assert claim.says.endswith(".")
 
 
 @pytest.mark.parametrize(("less", "status"), [(0, Status.CONFIRMED), (1, Status.REFUTED)])

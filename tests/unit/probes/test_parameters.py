@@ -153,7 +153,7 @@ def test_a_part_has_the_parameters_that_its_maps_have(count, model, part, by_han
 def test_a_count_is_told_against_another_s_in_four_ways(count, monkeypatch, quantity, value):
     """Parameters more, times as many, and the share more or less of the other's."""
     counts = iter([2, 5])
-    monkeypatch.setattr(parameters, "counted", lambda model, part: next(counts))
+    monkeypatch.setattr(parameters, "counted", lambda *_: next(counts))
     assert count(quantity, "phase1_ultra", against="baseline_small") == value
 
 

@@ -224,13 +224,13 @@ def test_a_step_is_timed_as_it_is_stated_whatever_is_on_around_it(stated, expect
     model = Seeing()
     what = Workload(lambda: model, 10, 4, **stated)
     once = speed.call(what, torch.device("cpu"))
-    torch.set_autocast_enabled("cuda", True)
+    torch.set_autocast_enabled("cuda", True)  # noqa: FBT003  # as PyTorch has it
     try:
         with torch.no_grad():
             once()
         assert torch.is_autocast_enabled("cuda")
     finally:
-        torch.set_autocast_enabled("cuda", False)
+        torch.set_autocast_enabled("cuda", False)  # noqa: FBT003  # so too
     assert model.seen == [expected]
 
 

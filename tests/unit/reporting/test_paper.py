@@ -199,11 +199,21 @@ def test_a_shaped_table_without_its_claim_is_one_error(stated, found, templates,
 @pytest.fixture
 def sizes(stated, found):
     """Every claim that the table of maximum sizes takes a number from."""
-    units = {"parameters": "billion", "width": "count", "layers": "count", "peak": "GiB", "capacity": "million"}
+    units = {
+        "parameters": "billion",
+        "width": "count",
+        "layers": "count",
+        "peak": "GiB",
+        "capacity": "million",
+        "capacity_predicted": "million",
+    }
     return [
         found(stated(f"max_parameters/{mode}_{what}[{model}]", unit=unit, documented=Decimal(6)), 6)
         for what, unit in {**units, "reduction": "percent"}.items()
-        for mode, models in (("inference", ("baseline", "phase1", "phase2")), ("training", ("baseline", "phase1", "phase2")))
+        for mode, models in (
+            ("inference", ("baseline", "phase1", "phase2")),
+            ("training", ("baseline", "phase1", "phase2")),
+        )
         for model in models
         if (what, model) != ("reduction", "baseline")
     ]
