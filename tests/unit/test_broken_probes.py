@@ -159,8 +159,19 @@ MADE_UP: dict[str, tuple[dict, str, str, Break]] = {
     "capacity": (ROOM, "size", "count", hungry),
 }
 """Claims that the small networks are as they are."""
-OTHERWISE = {"arithmetic"}
-"""Its subject is the claim's own operands; see its test below."""
+OTHERWISE = {
+    "arithmetic",
+    "operator",
+    "operator_agreement",
+    "operator_memory",
+    "operator_memory_growth",
+    "operator_time_growth",
+    "operator_operations",
+    "operator_parameters",
+    "resolvent_bounds",
+}
+"""The subject of the first is the claim's own operands, see its test below; those of the others are kernels, slowed,
+falsified and made quadratic in ``probes/test_operator.py`` and ``probes/test_operator_counts.py``."""
 
 
 @pytest.fixture
