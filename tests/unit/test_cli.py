@@ -7,14 +7,9 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from importlib import import_module
-from tomllib import loads
 
 import pytest
-import typer
-from click.testing import CliRunner
 
-from muse import cli
 from muse.claims.claim import Status
 from muse.claims.verdict import Verdict
 from muse.reporting.view import build
@@ -22,21 +17,6 @@ from muse.store.files import read
 from muse.store.record import Record
 
 KEYS = ["id", "document", "says", "documented", "unit", "probe", "protocol", "needs", "recorded"]
-COMMANDS = [
-    "list",
-    "show",
-    "verify",
-    "predict",
-    "measure",
-    "fit",
-    "report",
-    "promote",
-    "diff",
-    "summary",
-    "coverage",
-    "doctor",
-    "schema",
-]
 CLAIM = """\
   sum{n}:
     says: "1.0 and 2.0 make {total}.0."
@@ -274,32 +254,3 @@ def test_show_tells_the_evidence_in_the_claim_s_unit(muse, project):
     lines = [line.split(maxsplit=1) for line in muse("show", "sum0")[1].splitlines()]
     assert ["verdict", "confirmed, within_bound"] in lines
     assert ["value", "3.000 times, between 2.900 and 3.100"] in lines
-
-
-def test_doctor_counts_what_this_machine_can_decide(muse, real_ledger):
-    """Decidable and undecidable claims are all claims."""
-    facts = json.loads(muse("doctor", "--json")[1])
-    assert facts["claims"] == len(real_ledger.claims)
-    assert facts["decidable"] + sum(facts["undecidable"].values()) == facts["claims"]
-    assert facts["undecidable"]["no_gpu"] == sum("gpu" in claim.needs for claim in real_ledger.claims)
-
-
-def test_every_command_has_help():
-    """A sentence of its own, and every option one too."""
-    group = typer.main.get_command(cli.app)
-    assert list(group.commands) == COMMANDS
-    for name, command in group.commands.items():
-        done = CliRunner().invoke(group, [name, "--help"])
-        assert done.exit_code == 0
-        assert command.help.splitlines()[0] in " ".join(done.output.split()), name
-        assert all(getattr(parameter, "help", None) for parameter in command.params), name
-
-
-def test_the_module_is_the_program(muse, root):
-    """`python -m muse` prints what the installed script does."""
-    script = loads((root / "pyproject.toml").read_text())["project"]["scripts"]["muse"]
-    module, _, function = script.partition(":")
-    assert getattr(import_module(module), function) is cli.main
-    command = [sys.executable, "-m", "muse", "list", "--json"]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == muse("list", "--json")[:2]

@@ -17,9 +17,9 @@ from muse.probes import operator, operator_agreement, operator_calls, operator_m
 from muse.probes import operator_time_growth as time_growth
 from muse.probes.given import Operator
 from muse.probes.operator_calls import COPIED, SIDE, Subject, floor, rotation
-from muse.probes.operators import PARTS, sized
+from muse.probes.operators import PARTS
 from muse.probes.operators import operator as named
-from muse.probes.peers import PEERS, Peer, peer
+from muse.probes.peers import PEERS, Peer
 from muse.probes.timing import ROUNDS
 from muse.store import provenance
 from muse.verify import modules_of
@@ -211,33 +211,6 @@ def test_a_loop_over_time_is_not_compiled():
     """It would be unrolled."""
     with pytest.raises(Unmeasured, match="loop over time"):
         Subject("bk_core", "16x4096", "float32", both=False, who="compiled").function()
-
-
-@pytest.mark.parametrize(
-    ("operator_name", "who", "case"),
-    [
-        ("linear_scan", "cumsum", lambda cases: cases.case(2, 3, 8, decay=False)),
-        ("low_rank_ffn", "dense", lambda cases: cases.case(8, 16, 4)),
-        ("tensor_train", "embedding", lambda cases: cases.case(8, 30, 12, 3)),
-    ],
-)
-def test_pytorchs_own_peers_agree(operator_name, who, case):
-    """With what each of them must compute, forward and backward."""
-    mine, other = named(operator_name), peer(operator_name, who)
-    cases = sys.modules[f"kernels.{operator_name}.cases"]
-    inputs = case(cases).make_inputs("cpu", torch.float32, 0)
-    other.require_agreement(who, other.arrange(inputs, mine.definition), mine.definition, backward=True)
-
-
-def test_cusparse_is_checked_against_a_banded_solve():
-    """Which solves the same systems that the resolvent is of."""
-    mine, other = named("bk_core"), PEERS["bk_core"]["cusparse"]
-    inputs = sized("bk_core", 9, rows=2).make_inputs("cpu", torch.float32, 0)
-    arguments = {name: x.to(torch.complex128) for name, x in other.arrange(inputs, mine.definition).items()}
-    found = other.truth(**arguments)
-    matrix = torch.diag_embed(arguments["middle"])
-    matrix = matrix + torch.diag_embed(inputs["b"] + 0j, 1) + torch.diag_embed(inputs["c"] + 0j, -1)
-    assert torch.allclose((matrix @ found[..., None])[..., 0], torch.ones_like(found))
 
 
 SMALL = {

@@ -1,85 +1,25 @@
 """Claim, probe, measurement, verdict, record: what is remembered, and what a run ends with."""
 
-from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
-from muse import machine
 from muse import verify as story
-from muse.claims.claim import Expect, Ledger, Status
-from muse.claims.verdict import Verdict
+from muse.claims.claim import Ledger
 from muse.errors import ClaimInconclusive, ClaimRefuted, Unmeasured, UsageError, VerdictChanged
-from muse.machine import Gpu
 from muse.probes import PROBES, comparison, memory
 from muse.store import files, provenance
 from muse.verify import (
-    Run,
     changed,
     enforce,
     exit_code,
     fingerprint,
-    held,
     possible,
-    reuse,
     select,
     stale,
     told,
     verify,
 )
-
-CARD = Gpu(0, "GPU-aaaa", "NVIDIA H100", 80 * 2**30, "550.1")
-OWN_RUN = f"runs/20260101T000000Z_{machine.slug()}_abc"
-SUM = {"operation": "sum", "operands": ["1.0", "2.0"]}
-
-
-@pytest.fixture
-def run(tmp_path, settings):
-    """A run of its own."""
-    (tmp_path / "run").mkdir()
-    return Run(settings, tmp_path / "run")
-
-
-@pytest.fixture
-def arithmetic(a_claim):
-    """A claim that 1.0 + 2.0 is a number of times."""
-
-    def make(expected="3.0", **changes):
-        stated = {"given": SUM, "expect": Expect(attainable=expected), **changes}
-        return a_claim("arithmetic", "result", "times", **stated)
-
-    return make
-
-
-@pytest.fixture
-def no_card(monkeypatch):
-    """A machine without a GPU."""
-    monkeypatch.setattr(machine, "gpus", tuple)
-
-
-@pytest.fixture
-def card(monkeypatch, tmp_path):
-    """A machine with one card, whose lock file is in a folder of its own."""
-    monkeypatch.setattr(machine, "gpus", lambda: (CARD,))
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-
-
-@pytest.fixture
-def ended(run, arithmetic):
-    """A record that ended with a status, of a claim recorded with one."""
-    sample = verify(arithmetic(), run)
-
-    def make(status, recorded="confirmed", reason="why"):
-        claim = sample.claim.model_copy(update={"recorded": Status(recorded)})
-        return replace(sample, claim=claim, verdict=Verdict(Status(status), reason))
-
-    return make
-
-
-@pytest.fixture
-def memory_claim(a_claim):
-    """A claim about measured memory."""
-    return lambda model, **changes: a_claim("memory", "peak", "B", given={"model": model}, **changes)
 
 
 @pytest.mark.parametrize(("expected", "status"), [("3.0", "confirmed"), ("4.0", "refuted")])
@@ -273,72 +213,3 @@ def test_a_missing_folder_of_claims_says_what_to_do(tmp_path):
     """It names the folder and the variable that moves it."""
     with pytest.raises(UsageError, match=r"no such folder; .*MUSE_CLAIMS"):
         story.open_ledger(SimpleNamespace(path=lambda _: tmp_path / "nowhere"))
-
-
-@pytest.fixture
-def kept(tmp_path, settings, ended):
-    """Keeps records as evidence of this machine or in a folder of results, and gives what is held afterwards."""
-    place = replace(settings, runs=tmp_path / "runs", results=tmp_path / "results")
-
-    def keep(*records, folder=OWN_RUN):
-        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
-        for record in records:
-            files.append(tmp_path / folder / files.RECORDS, record)
-        return held(place)
-
-    return keep
-
-
-@pytest.mark.parametrize("status", ["confirmed", "refuted", "inconclusive"])
-@pytest.mark.parametrize("folder", [OWN_RUN, f"results/{machine.slug()}"])
-def test_a_measured_record_of_this_machine_is_reused(kept, ended, status, folder):
-    """Whatever its verdict, and whether it is committed or this machine's own."""
-    record = ended(status)
-    assert reuse(record.claim, kept(record, folder=folder)).id == record.id
-
-
-def test_an_unmeasured_record_is_never_reused(kept, ended):
-    """A reason not to measure may be gone by now."""
-    record = ended("unmeasured")
-    assert reuse(record.claim, kept(record)) is None
-
-
-@pytest.mark.parametrize(
-    "other",
-    [
-        {"machine": "another"},
-        {"gpu": {"name": "another"}},
-        {"packages": {"torch": "0.1"}},
-        {"packages": {"torch": provenance._version("torch"), "triton": "0.1"}},
-        {"environment": {"NVIDIA_TF32_OVERRIDE": "1"}},
-    ],
-)
-def test_a_record_of_another_place_is_not_reused(kept, ended, other):
-    """Another machine, GPU, PyTorch, Triton or variable may measure something else."""
-    record = ended("confirmed")
-    assert reuse(record.claim, kept(replace(record, provenance={**record.provenance, **other}))) is None
-
-
-def test_which_of_equal_gpus_it_was_does_not_matter(kept, ended):
-    """A container may number them differently."""
-    record = ended("confirmed")
-    other = {**record.provenance, "environment": {"CUDA_VISIBLE_DEVICES": "7"}}
-    assert reuse(record.claim, kept(replace(record, provenance=other))).id == record.id
-
-
-def test_a_record_of_another_bound_or_another_source_is_not_reused(kept, ended, arithmetic, monkeypatch):
-    """It is stale."""
-    known = kept(ended("confirmed"))
-    assert reuse(arithmetic("3.1"), known) is None
-    real = provenance._read
-    monkeypatch.setattr(provenance, "_read", lambda p: (real(p)[0] + "x" * (p.name == "arithmetic.py"), real(p)[1]))
-    assert reuse(arithmetic(), known) is None
-
-
-def test_the_newest_record_is_reused_with_the_claim_of_today(kept, ended):
-    """Its prose and its recorded verdict may have changed since."""
-    days = {"old": "2026-01-01T00:00:00+00:00", "new": "2026-01-02T00:00:00+00:00"}
-    old, new = (replace(ended("refuted"), id=id_, time=time) for id_, time in days.items())
-    today = old.claim.model_copy(update={"recorded": Status.REFUTED, "says": "It is."})
-    found = reuse(today, kept(new, old))
-    assert (found.id, found.claim, changed(found)) == ("new", today, False)
