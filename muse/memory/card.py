@@ -1,21 +1,98 @@
-"""What of a GPU decides how many bytes a computation allocates on it."""
+"""What of a GPU decides how many bytes a computation allocates on it, for the cards of `cards.yaml` or of a file."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from muse.errors import UsageError
+
+KNOWN = Path(__file__).parent / "cards.yaml"
+DEFAULT = "h100"
+"""The card of a prediction that names none, on a machine without a GPU."""
 
 
 @dataclass(frozen=True)
 class Card:
-    """One GPU model."""
+    """One GPU model; sizes in bytes."""
 
     name: str
     capability: tuple[int, int]
+    """Compute capability, such as (9, 0)."""
     multiprocessors: int
     threads_per_multiprocessor: int
     shared_memory: int
+    """The most that a block may ask for."""
     memory: int
     l2: int
     workspace: int
+    """What PyTorch asks of cuBLAS by default, per thread."""
+    source: str
+    """Where these figures are from."""
 
-H100 = Card("h100", (9, 0), 132, 2048, 232448, 85017493504, 52428800, 32 * 2**20)
+    def facts(self) -> dict[str, Any]:
+        """The card as plain data."""
+        return asdict(self)
+
+
+@cache
+def cards() -> dict[str, Card]:
+    """The known cards by name."""
+    return {name: _card(KNOWN, name, row) for name, row in yaml.safe_load(KNOWN.read_text()).items()}
+
+
+def card(name: str) -> Card:
+    """A known card, or that of a YAML file. Raises UsageError for an unknown name or a malformed file."""
+    if name.endswith((".yaml", ".yml")):
+        return _of_file(Path(name))
+    if name not in cards():
+        raise UsageError(f"unknown card {name!r}; known are {', '.join(cards())}, or a YAML file of your own")
+    return cards()[name]
+
+
+def of_driver(name: str) -> Card | None:
+    """The known card that a driver calls `name`."""
+    rows = yaml.safe_load(KNOWN.read_text())
+    return next((cards()[key] for key, row in rows.items() if name in row["driver"]), None)
+
+
+def _of_file(path: Path) -> Card:
+    try:
+        row = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UsageError(f"{path}: no card can be read from it: {str(error).splitlines()[0]}") from None
+    if not isinstance(row, dict):
+        raise UsageError(f"{path}: expected a mapping with {', '.join(_NEEDED)}")
+    return _card(path, str(row.get("name", path.stem)), row)
+
+
+_NEEDED = tuple(field.name for field in fields(Card) if field.name != "name")
+
+
+def _card(path: Path, name: str, row: dict[str, Any]) -> Card:
+    known = {*_NEEDED, "name", "driver"}
+    if unknown := sorted(set(row) - known, key=str):
+        raise UsageError(f"{path}: {name} has no {unknown[0]!r}; a card has {', '.join(_NEEDED)}")
+    for key in _NEEDED:
+        value = row.get(key)
+        if value is None:
+            raise UsageError(f"{path}: {name} lacks {key!r}; a card has {', '.join(_NEEDED)}")
+        if not _allowed(key, value):
+            raise UsageError(f"{path}: {key} of {name} must be {_WANTED.get(key, 'a positive integer')}, not {value!r}")
+    values = {key: row[key] for key in _NEEDED}
+    return Card(name, **{**values, "capability": tuple(row["capability"])})
+
+
+_WANTED = {"capability": "two integers, such as [9, 0]", "source": "a text"}
+
+
+def _allowed(key: str, value: Any) -> bool:
+    if key == "source":
+        return isinstance(value, str)
+    if key == "capability":
+        return isinstance(value, list) and len(value) == 2 and all(type(part) is int and part >= 0 for part in value)
+    return type(value) is int and value > 0

@@ -10,10 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch.utils._pytree import tree_map
+
+from muse.memory.card import Card
+from muse.memory.hidden.attention import backend
 
 CAST_TO_FLOAT32 = [
     "acos",
@@ -58,27 +63,20 @@ _KEY = torch._C.DispatchKeySet(torch._C.DispatchKey.AutocastCPU)
 
 
 @contextmanager
-def cuda_autocast(dtype: torch.dtype) -> Iterator[None]:
-    """Run CPU tensors under CUDA's autocast to `dtype`."""
+def as_cuda(card: Card) -> Iterator[None]:
+    """Let CPU tensors do as `card` does: autocast by CUDA's lists wherever it is on, dropout that keeps one byte per
+    element, and the attention that CUDA picks.
+
+    Autocast itself is switched on by ``torch.autocast("cpu", ...)``, which a checkpoint's recomputation repeats.
+    """
     library = torch.library.Library("aten", "IMPL")
     try:
         for name in CAST_TO_FLOAT32:
             library.impl(name, _casting(_operator(name)), "AutocastCPU")
         for name in ACCUMULATE_IN_FLOAT32:
             library.impl(name, _accumulating(_operator(name)), "AutocastCPU")
-        with torch.autocast("cpu", dtype=dtype):
-            yield
-    finally:
-        library._destroy()
-
-
-@contextmanager
-def cuda_fused() -> Iterator[None]:
-    """Dropout that keeps one byte per element, and attention that keeps no weights whether it drops some or not."""
-    library = torch.library.Library("aten", "IMPL")
-    try:
         library.impl("dropout", _dropout, "AutogradCPU")
-        library.impl("scaled_dot_product_attention", _attention, "AutogradCPU")
+        library.impl("scaled_dot_product_attention", partial(_attention, card), "AutogradCPU")
         yield
     finally:
         library._destroy()
@@ -90,6 +88,7 @@ def _dropout(x: torch.Tensor, p: float, train: bool) -> torch.Tensor:  # noqa: F
 
 
 def _attention(  # noqa: PLR0913, PLR0917  # the operator's signature
+    card: Card,
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
@@ -102,20 +101,39 @@ def _attention(  # noqa: PLR0913, PLR0917  # the operator's signature
 ) -> torch.Tensor:
     assert not enable_gqa
     aten = torch.ops.aten
-    if not _fuses(query):
-        whole = aten._scaled_dot_product_attention_math
-        return whole(query, key, value, attn_mask, dropout_p, is_causal, scale=scale)[0]
-    fused = aten._scaled_dot_product_flash_attention_for_cpu
-    return fused(query, key, value, 0.0, is_causal, attn_mask=attn_mask, scale=scale)[0]
+    grows = torch.is_grad_enabled() and any(x.requires_grad for x in (query, key, value))
+    out: torch.Tensor
+    match backend(query, card):
+        case "math":
+            math = aten._scaled_dot_product_attention_math
+            out = math(query, key, value, attn_mask, dropout_p, is_causal, scale=scale)[0]
+        case "efficient":
+            fused = aten._scaled_dot_product_efficient_attention
+            out = fused(query, key, value, attn_mask, grows, dropout_p, is_causal, scale=scale)[0]
+        case "cudnn":
+            fused = aten._scaled_dot_product_cudnn_attention
+            out = fused(query, key, value, attn_mask, grows, dropout_p, is_causal, scale=scale)[0]
+        case _:
+            assert attn_mask is None
+            out = _flash(query, key, value, dropout_p, is_causal, scale or query.shape[-1] ** -0.5)
+    return out
 
 
-def _fuses(query: torch.Tensor) -> bool:
-    """Whether one of CUDA's fused kernels takes heads of this width.
-
-    Flash takes widths up to 256 in half precision, the memory-efficient one any whose rows are multiples of 16 bytes.
-    """
+def _flash(  # noqa: PLR0913, PLR0917  # the operator's signature
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    dropout_p: float,
+    is_causal: bool,  # noqa: FBT001  # so too
+    scale: float,
+) -> torch.Tensor:
+    """Heads padded to a multiple of 8, and cut again."""
     width = query.shape[-1]
-    return (query.dtype in _HALF and width <= 256) or width * query.element_size() % 16 == 0
+    if width % 8:
+        query, key, value = (F.pad(x, (0, 8 - width % 8)) for x in (query, key, value))
+    fused = torch.ops.aten._scaled_dot_product_flash_attention
+    out: torch.Tensor = fused(query, key, value, dropout_p, is_causal, scale=scale)[0]
+    return out[..., :width]
 
 
 def _operator(name: str) -> Callable[..., Any]:

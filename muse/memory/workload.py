@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +16,9 @@ from muse.memory.optimizers import OPTIMIZERS, Updates
 LOSSES = ("cross_entropy", "sum")
 """Next-token cross-entropy, or, as two documents had it, the sum of all logits."""
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+Casting = Callable[[], AbstractContextManager[object]]
+"""Makes the context of a forward pass."""
 
 
 @contextmanager
@@ -48,6 +51,8 @@ class Workload:
     """One of LOSSES."""
     autocast: bool = True
     """Run under CUDA's autocast to the dtype, as the documents did; float32 ignores it."""
+    ids_below: int | None = None
+    """Token ids are drawn below this number; by default from the whole vocabulary."""
     through_float32: bool = False
     """Load the model in float32 and convert it on the GPU, as ``Model().cuda().half()`` does."""
 
@@ -81,36 +86,39 @@ class Workload:
         if self.through_float32:
             with making(device, "float32"):
                 model = self.build()
-            return model.to(DTYPES[self.dtype]).train(self.train)
+            _convert(model, DTYPES[self.dtype])
+            return model.train(self.train)
         with making(device, self.dtype):
             return self.build().train(self.train)
 
     def ids(self, device: torch.device) -> Tensor:
         """Random token ids, drawn on the CPU so that every card sees the same."""
         generator = torch.Generator().manual_seed(0)
-        return torch.randint(self.vocabulary, (self.batch, self.tokens), generator=generator).to(device)
+        return torch.randint(self.ids_below or self.vocabulary, (self.batch, self.tokens), generator=generator).to(device)
 
     def updates(self, model: nn.Module) -> Updates:
         """The model's optimizer; without training, none."""
         return Updates(self.optimizer if self.train else "none", model.parameters())
 
-    def forward(self, model: nn.Module, ids: Tensor) -> Tensor:
-        """Logits without gradients."""
-        with torch.no_grad():
-            logits: Tensor = model(ids)
-            return logits
-
-    def step(self, model: nn.Module, ids: Tensor, updates: Updates) -> None:
-        """The whole of what is watched, once."""
+    def step(self, model: nn.Module, ids: Tensor, updates: Updates, casting: Casting = nullcontext) -> None:
+        """The whole of what is watched, once: `casting` is on for the forward pass and cross-entropy alone."""
         if not self.train:
-            self.forward(model, ids)
+            with torch.no_grad(), casting():
+                model(ids)
             return
-        logits = model(ids)
-        if self.loss == "sum":  # as the documents had it, with the logits alive during the backward pass
-            logits.sum().backward()
-        else:
-            loss = F.cross_entropy(logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten())
-            del logits
-            loss.backward()
+        with casting():
+            out = model(ids)
+            if self.loss == "cross_entropy":
+                out = F.cross_entropy(out[:, :-1].flatten(0, 1), ids[:, 1:].flatten())
+        loss = out.sum() if self.loss == "sum" else out  # of logits that are held during the backward pass
+        loss.backward()
         updates.step()
         model.zero_grad()
+
+
+def _convert(module: nn.Module, dtype: torch.dtype) -> None:
+    """As ``module.to(dtype)`` does, a module's children before its own; that cannot swap what is fake."""
+    for child in module.children():
+        _convert(child, dtype)
+    for name, parameter in module.named_parameters(recurse=False):
+        setattr(module, name, nn.Parameter(parameter.detach().to(dtype)))

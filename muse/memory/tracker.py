@@ -1,0 +1,108 @@
+"""Follows every storage that operations on fake tensors make, through a simulated allocator of one card."""
+
+from __future__ import annotations
+
+import weakref
+from collections import Counter
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from muse.memory.allocator import Allocator, Block
+from muse.memory.card import Card
+from muse.memory.hidden import hidden
+
+KINDS = ("parameters", "gradients", "optimizer", "activations", "scratch", "workspace")
+"""What a byte is held for. Gradients, once accumulated; scratch, inside one operation; activations, everything else
+that a step makes."""
+
+_aten = torch.ops.aten
+PRODUCTS = {_aten.mm.default, _aten.addmm.default, _aten.bmm.default, _aten.baddbmm.default, _aten.mv.default}
+"""The operations for which cuBLAS holds a workspace, one for each thread: the backward pass has a thread of its own."""
+ON_THE_HOST = {_aten._scaled_dot_product_efficient_attention.default: 2}
+"""Operations whose results are numbers on the CPU from this one on."""
+
+
+class Tracker(TorchDispatchMode):
+    """What is live, by kind, and what was when most was."""
+
+    def __init__(self, card: Card, workspace: int) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.card, self.workspace = card, workspace
+        self.allocator = Allocator()
+        self.live: Counter[str] = Counter()
+        self.peak: Counter[str] = Counter()
+        self._held: dict[int, tuple[str, Block | None]] = {}
+        self._workspaces: dict[bool, Block] = {}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func is _aten._local_scalar_dense.default:
+            return 1.0  # what a fake tensor holds, nobody knows; memory must not depend on it
+        out = func(*args, **kwargs)
+        for leaf in tree_leaves(out)[: ON_THE_HOST.get(func)]:
+            if isinstance(leaf, Tensor) and leaf.untyped_storage()._cdata not in self._held:
+                self.hold(leaf, "activations")
+        self._inside(func, args, kwargs)
+        return out
+
+    def hold(self, tensor: Tensor, kind: str) -> None:
+        """Count `tensor`'s storage until it dies, from now on under `kind`."""
+        storage = tensor.untyped_storage()
+        key = storage._cdata
+        if key in self._held:
+            before, block = self._held[key]
+            self._remove(before, block)
+        else:
+            block = self.allocator.allocate(storage.nbytes()) if storage.nbytes() else None
+            weakref.finalize(storage, self._release, key)
+        self._held[key] = kind, block
+        self._add(kind, block)
+
+    def disregard(self, tensor: Tensor) -> None:
+        """Count `tensor` no longer: on a GPU it stays with the CPU."""
+        key = tensor.untyped_storage()._cdata
+        self._release(key)
+        self._held[key] = "host", None
+
+    def clear_workspaces(self) -> None:
+        """Free them; the next matrix product of each thread asks for one again."""
+        for block in self._workspaces.values():
+            self._remove("workspace", block)
+            self.allocator.release(block)
+        self._workspaces.clear()
+
+    def reset(self) -> None:
+        """Let the peak be what is live now."""
+        self.peak = self.live.copy()
+
+    def _inside(self, func: Any, args: Any, kwargs: Any) -> None:
+        """What the operation allocates for itself."""
+        backward = torch._C._current_graph_task_id() != -1
+        if func in PRODUCTS and self.workspace and backward not in self._workspaces:
+            self._workspaces[backward] = self.allocator.allocate(self.workspace)
+            self._add("workspace", self._workspaces[backward])
+        for sizes in hidden(func, args, kwargs, self.card):
+            blocks = [self.allocator.allocate(size) for size in sizes]
+            for block in blocks:
+                self._add("scratch", block)
+            for block in blocks:
+                self._remove("scratch", block)
+                self.allocator.release(block)
+
+    def _add(self, kind: str, block: Block | None) -> None:
+        self.live[kind] += block.size if block else 0
+        if self.live.total() > self.peak.total():
+            self.peak = self.live.copy()
+
+    def _remove(self, kind: str, block: Block | None) -> None:
+        self.live[kind] -= block.size if block else 0
+
+    def _release(self, key: int) -> None:
+        kind, block = self._held.pop(key)
+        self._remove(kind, block)
+        if block:
+            self.allocator.release(block)
