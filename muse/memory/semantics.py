@@ -58,6 +58,9 @@ ACCUMULATE_IN_FLOAT32 = [
 ]
 """Operations that read half precision and write float32, without a copy."""
 
+LEFT_ALONE = ["cross_entropy_loss"]
+"""On the CPU's list and not on CUDA's: its logarithms stay in half precision, and only what is summed is cast."""
+
 _HALF = (torch.float16, torch.bfloat16)
 _KEY = torch._C.DispatchKeySet(torch._C.DispatchKey.AutocastCPU)
 
@@ -75,6 +78,8 @@ def as_cuda(card: Card) -> Iterator[None]:
             library.impl(name, _casting(_operator(name)), "AutocastCPU")
         for name in ACCUMULATE_IN_FLOAT32:
             library.impl(name, _accumulating(_operator(name)), "AutocastCPU")
+        for name in LEFT_ALONE:
+            library.impl(name, torch.library.fallthrough_kernel, "AutocastCPU")
         library.impl("dropout", _dropout, "AutogradCPU")
         library.impl("scaled_dot_product_attention", partial(_attention, card), "AutogradCPU")
         yield
@@ -154,10 +159,13 @@ def _casting(operator: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _accumulating(operator: Callable[..., Any]) -> Callable[..., Any]:
+    place = [argument.name for argument in operator._schema.arguments].index("dtype")  # type: ignore[attr-defined]
+
     def run(x: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        stated = args[place - 1] if len(args) >= place else kwargs.get("dtype")
         with torch._C._ExcludeDispatchKeyGuard(_KEY):
-            if x.dtype in _HALF and kwargs.get("dtype") is None:
-                kwargs["dtype"] = torch.float32
+            if x.dtype in _HALF and stated is None:
+                return operator(x, *args[: place - 1], **{**kwargs, "dtype": torch.float32})
             return operator(x, *args, **kwargs)
 
     return run

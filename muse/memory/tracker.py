@@ -25,6 +25,9 @@ PRODUCTS = {_aten.mm.default, _aten.addmm.default, _aten.bmm.default, _aten.badd
 ON_THE_HOST = {_aten._scaled_dot_product_efficient_attention.default: 2}
 """Operations whose results are numbers on the CPU from this one on."""
 
+LAST_FIRST = {_aten.native_dropout.default}
+"""Operations that allocate their last result first: for dropout, the mask."""
+
 
 class Tracker(TorchDispatchMode):
     """What is live, by kind, and what was when most was."""
@@ -43,7 +46,8 @@ class Tracker(TorchDispatchMode):
         if func is _aten._local_scalar_dense.default:
             return 1.0  # what a fake tensor holds, nobody knows; memory must not depend on it
         out = func(*args, **kwargs)
-        for leaf in tree_leaves(out)[: ON_THE_HOST.get(func)]:
+        leaves = tree_leaves(out)[: ON_THE_HOST.get(func)]
+        for leaf in reversed(leaves) if func in LAST_FIRST else leaves:
             if isinstance(leaf, Tensor) and leaf.untyped_storage()._cdata not in self._held:
                 self.hold(leaf, "activations")
         self._inside(func, args, kwargs)
@@ -81,17 +85,22 @@ class Tracker(TorchDispatchMode):
 
     def _inside(self, func: Any, args: Any, kwargs: Any) -> None:
         """What the operation allocates for itself."""
-        backward = torch._C._current_graph_task_id() != -1
-        if func in PRODUCTS and self.workspace and backward not in self._workspaces:
-            self._workspaces[backward] = self.allocator.allocate(self.workspace)
-            self._add("workspace", self._workspaces[backward])
-        for sizes in hidden(func, args, kwargs, self.card):
+        phases = hidden(func, args, kwargs, self.card)
+        for sizes in phases or ([()] if func in PRODUCTS else []):
             blocks = [self.allocator.allocate(size) for size in sizes]
             for block in blocks:
                 self._add("scratch", block)
+            if func in PRODUCTS:
+                self._work(backward=torch._C._current_graph_task_id() != -1)
             for block in blocks:
                 self._remove("scratch", block)
                 self.allocator.release(block)
+
+    def _work(self, *, backward: bool) -> None:
+        """The first matrix product of a thread lets cuBLAS ask for its workspace."""
+        if self.workspace and backward not in self._workspaces:
+            self._workspaces[backward] = self.allocator.allocate(self.workspace)
+            self._add("workspace", self._workspaces[backward])
 
     def _add(self, kind: str, block: Block | None) -> None:
         self.live[kind] += block.size if block else 0
