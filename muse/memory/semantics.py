@@ -152,8 +152,9 @@ def _casting(operator: Callable[..., Any]) -> Callable[..., Any]:
         return value.float() if isinstance(value, torch.Tensor) and value.dtype in _HALF else value
 
     def run(*args: Any, **kwargs: Any) -> Any:
+        last_first = [tree_map(to_float32, value) for value in reversed(args)]  # as compilers evaluate C++'s arguments
         with torch._C._ExcludeDispatchKeyGuard(_KEY):
-            return operator(*tree_map(to_float32, args), **tree_map(to_float32, kwargs))
+            return operator(*reversed(last_first), **tree_map(to_float32, kwargs))
 
     return run
 
