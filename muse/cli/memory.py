@@ -32,6 +32,10 @@ Optimizer = Annotated[
 Batch = Annotated[int, typer.Option(help="Sequences at once.")]
 Tokens = Annotated[int, typer.Option(help="Tokens per sequence.")]
 Dtype = Annotated[str, typer.Option(help="float32, float16 or bfloat16.")]
+CardName = Annotated[
+    str | None,
+    typer.Option("--card", help="A known card, such as h100 or rtx3080-laptop, or a YAML file; by default this GPU."),
+]
 Budget = Annotated[str | None, typer.Option(help="An amount of memory, such as 8GiB.")]
 
 
@@ -57,20 +61,24 @@ def predict(
     tokens: Tokens = 512,
     dtype: Dtype = "float16",
     budget: Budget = None,
+    card_name: CardName = None,
     as_json: Json = False,
 ) -> None:
     """Predict the peak memory of a model on a GPU, without one."""
     settings, what = load_settings(), _workload(model, train, optimizer, batch, tokens, dtype)
     cap = None if budget is None else parse_bytes(budget)
+    from muse.memory.card import card, this_card
     from muse.memory.predict import predict as run
     from muse.memory.predict import workspace_bytes
     from muse.progress import working
 
+    chosen = card(card_name) if card_name else this_card()
     with working(f"predicting {model}"):
-        found = run(what, workspace_bytes(settings.cublas_workspace))
+        found = run(what, workspace_bytes(settings.cublas_workspace), chosen)
     facts = {
         "model": model,
         "scope": "predicted",
+        "card": chosen.name,
         "tokens": tokens,
         "batch": batch,
         "dtype": dtype,
@@ -78,6 +86,7 @@ def predict(
         "optimizer": optimizer if train else None,
         "total_bytes": found.total_bytes,
         "by_kind": dict(found.by_kind),
+        "reserved_bytes": found.reserved,
     }
     _print_memory(facts, cap, as_json)
 
@@ -212,8 +221,9 @@ def _print_memory(facts: dict[str, Any], budget: int | None, as_json: bool) -> N
         print_json(facts)
         return
     heading = "training step" if facts["train"] else "forward pass"
+    scope = f"predicted for {facts['card']}" if "card" in facts else facts["scope"]
     typer.echo(
-        f"{facts['model']}, {heading}, {facts['batch']} x {facts['tokens']} tokens, {facts['dtype']}, {facts['scope']}"
+        f"{facts['model']}, {heading}, {facts['batch']} x {facts['tokens']} tokens, {facts['dtype']}, {scope}"
     )
     for kind, size in facts["by_kind"].items():
         typer.echo(f"{kind:>12}  {printed(size, 'MiB', 2):>12} MiB")

@@ -40,6 +40,10 @@ class Allocator:
     """Bytes that are charged now."""
     reserved: int = 0
     """Bytes in segments."""
+    cap: int | None = None
+    """The most that segments may take."""
+    exceeded: bool = False
+    """Whether more was asked for than the cap allows, even with every unused segment returned."""
     _free: dict[bool, list[tuple[int, int]]] = field(default_factory=lambda: {True: [], False: []})
     _at: dict[int, Block] = field(default_factory=dict)
     _top: int = 0
@@ -94,6 +98,9 @@ class Allocator:
             size = MEDIUM_SEGMENT
         else:
             size = -(-size // SEGMENT_UNIT) * SEGMENT_UNIT
+        if self.cap is not None and self.reserved + size > self.cap:
+            self.empty()
+            self.exceeded |= self.reserved + size > self.cap
         block = Block(self._top, size, small)
         self._at[block.address] = block
         self._top += size

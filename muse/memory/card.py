@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from muse import machine
 from muse.errors import UsageError
 
 KNOWN = Path(__file__).parent / "cards.yaml"
@@ -96,3 +97,38 @@ def _allowed(key: str, value: Any) -> bool:
     if key == "capability":
         return isinstance(value, list) and len(value) == 2 and all(type(part) is int and part >= 0 for part in value)
     return type(value) is int and value > 0
+
+
+def this_card(timeout: float = 60.0) -> Card:
+    """The card of this machine's first GPU, else the default one.
+
+    A GPU whose name is unknown is asked for its properties in a process of its own, so that no CUDA starts here.
+    """
+    if not machine.gpus():
+        return card(DEFAULT)
+    from muse.memory.isolate import isolate
+
+    return of_driver(machine.gpus()[0].name) or isolate(_ask, environment={}, timeout=timeout)
+
+
+def _ask() -> Card:
+    """What PyTorch reads of the first GPU."""
+    import torch
+
+    seen = torch.cuda.get_device_properties(0)
+    hopper = seen.major == 9
+    return Card(
+        name=seen.name,
+        capability=(seen.major, seen.minor),
+        multiprocessors=seen.multi_processor_count,
+        threads_per_multiprocessor=seen.max_threads_per_multi_processor,
+        shared_memory=seen.shared_memory_per_block_optin,
+        memory=seen.total_memory,
+        l2=seen.L2_cache_size,
+        workspace=HOPPER_WORKSPACE if hopper else WORKSPACE,
+        source="read from the card by PyTorch",
+    )
+
+
+WORKSPACE, HOPPER_WORKSPACE = 8_519_680, 32 * 2**20
+"""What PyTorch asks of cuBLAS where nothing is set."""

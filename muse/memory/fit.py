@@ -2,25 +2,50 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from muse.errors import UsageError
 
 Fits = Callable[[int], bool]
 """Whether a size fits."""
+Needs = Callable[[int], tuple[bool, int]]
+"""Whether a size fits, and the bytes that it needs."""
 
 
-def largest(fits: Fits, step: int) -> int:
-    """The largest multiple of `step` that fits, by doubling and then halving the gap; larger sizes must need more.
+def largest(needs: Needs, budget: int, start: int, step: int) -> int:
+    """The largest multiple of `step` that fits, from `start` on; larger sizes must need more.
 
+    Bytes grow as a power of the size, so the next guess is where that power meets the budget. What does not fit there
+    is left by doubled steps, since a fragmented allocator may need more than it has given out; then the gap is halved.
     Raises UsageError when not even `step` fits.
     """
-    if not fits(step):
-        raise UsageError(f"not even the smallest size, {step}, fits the budget; allow more memory")
-    low, high = step, 2 * step
-    while fits(high):
-        low, high = high, 2 * high
-    return _between(fits, low, high, step)
+    low, high, reach, points = 0, 0, step, []
+    size = max(step, start // step * step)
+    while True:
+        fits, used = needs(size)
+        points.append((size, used))
+        if fits:
+            low = size
+        else:
+            high, reach = size, reach * 2 if high else reach
+        if high == step:
+            raise UsageError(f"not even the smallest size, {step}, fits the budget; allow more memory")
+        if high and high - low <= step:
+            return low
+        guess = _meeting(points, budget) // step * step
+        size = min(guess, high - reach) if high else max(guess, low + step)
+        if size <= low:
+            size = low + (high - low) // (2 * step) * step
+
+
+def _meeting(points: list[tuple[int, int]], budget: int) -> int:
+    """Where the power law through the two points nearest to the budget meets it; of one point, the square's."""
+    nearest = sorted(points, key=lambda point: abs(math.log(point[1] / budget)))[:2]
+    (size, used), exponent = nearest[0], 2.0
+    if len(nearest) == 2 and nearest[1][1] != used:
+        exponent = math.log(nearest[1][1] / used) / math.log(nearest[1][0] / size)
+    return int(size * (budget / used) ** (1 / min(max(exponent, 0.5), 3.0)))
 
 
 def confirmed(fits: Fits, predicted: int, step: int) -> int:
@@ -35,12 +60,13 @@ def confirmed(fits: Fits, predicted: int, step: int) -> int:
         while fits(high):
             low, high, reach = high, high + 2 * reach, 2 * reach
         return _between(fits, low, high, step)
-    low, high = predicted - step, predicted
-    while low >= step and not fits(low):
-        low, high, reach = low - 2 * reach, low, 2 * reach
-    if low < step:
-        return largest(fits, step)
-    return _between(fits, low, high, step)
+    low, high = max(predicted - step, 0), predicted
+    while low and not fits(low):
+        low, high, reach = max(low - 2 * reach, 0), low, 2 * reach
+    found = _between(fits, low, high, step)
+    if not found:
+        raise UsageError(f"not even the smallest size, {step}, fits the budget; allow more memory")
+    return found
 
 
 def _between(fits: Fits, low: int, high: int, step: int) -> int:

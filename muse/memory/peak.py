@@ -1,14 +1,11 @@
-"""Measure memory on a GPU: the sound procedure, and the documents' own.
-
-Both run in a process of their own; see `isolate`.
-"""
+"""Measure memory on a GPU by the sound procedure or by the documents' own, in a process of its own; see `isolate`."""
 
 from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +15,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from muse import machine
 from muse.errors import Unmeasured
-from muse.memory import budget
+from muse.memory import budget, procedure
+from muse.memory.optimizers import Updates
 from muse.memory.workload import DTYPES, Workload
 
 
@@ -45,102 +43,111 @@ class Peak:
 
 
 def sound(workload: Workload, cap: int | None) -> Peak:
-    """Warm up, clean, reset the peak after loading, run once, read.
-
-    The figure is then the workload's own: no loading transient, nothing left of earlier work, and a
-    workspace of known size.
-    """
-    device, how = _prepare()
+    """One workload by the sound procedure, under a hard `cap` if one is given."""
+    meter = _Meter()
     if cap is not None:
         budget.impose(cap)
-    model = workload.place(device)
-    loaded = torch.cuda.memory_allocated()
-    gradients = Gradients(model)
-    ids, updates = workload.ids(device), workload.updates(model)
-    with _autocast(workload):
-        with Attention() as attention:
-            workload.step(model, ids, updates)
-        _clean()
-        torch._C._cuda_clearCublasWorkspaces()
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        gradients.held = gradients.peak = 0
-        workload.step(model, ids, updates)
-        torch.cuda.synchronize()
-    gradients.look()
-    peak, reserved = torch.cuda.max_memory_allocated(), torch.cuda.max_memory_reserved()
-    _clean()
-    workspace = torch.cuda.memory_allocated() - before
-    parameters = _bytes(model.parameters())
-    at_peak = gradients.at_peak if updates.keeps_gradients else 0
-    kinds = {"parameters": loaded, "gradients": at_peak, "optimizer": _bytes(updates.state())}
-    kinds["activations"] = peak - sum(kinds.values()) - workspace
-    kinds["workspace"] = workspace
+    reading = procedure.sound(workload, meter)
+    kinds = {"parameters": reading.model, "gradients": meter.gradients_at_peak, "optimizer": meter.optimizer}
+    kinds["activations"] = reading.peak - sum(kinds.values()) - reading.workspace
+    kinds["workspace"] = reading.workspace
     stats = torch.cuda.memory_stats()
-    how |= {
-        "attention": attention.backends(),
-        "cap": cap,
-        "ooms": stats["num_ooms"],
-        "retries": stats["num_alloc_retries"],
-    }
+    how = {**meter.how(), "cap": cap, "ooms": stats["num_ooms"], "retries": stats["num_alloc_retries"]}
     process = machine.process_bytes(machine.gpus()[0]) if machine.gpus() else None
-    return Peak(parameters, loaded, peak, workspace, reserved, process, kinds, how)
+    return _peak(reading, process=process, by_kind=kinds, how=how)
+
+
+def documented(workloads: Sequence[Workload], reset: str) -> list[Peak]:
+    """Every workload by the documents' procedure, all in one process."""
+    meter = _Meter()
+    return [_peak(reading, how=meter.how()) for reading in procedure.documented(workloads, reset, meter)]
+
+
+def _peak(reading: procedure.Reading, *, process: int | None = None, **told: Any) -> Peak:
+    reserved = torch.cuda.max_memory_reserved()
+    return Peak(reading.parameters, reading.model, reading.peak, reading.workspace, reserved, process, **told)
 
 
 def extra(prepares: Sequence[Callable[[torch.device], Callable[[], object]]], dtype: str) -> list[int]:
     """For each call, the most bytes it needs at once beyond what exists before it, after a warm-up."""
-    device, _ = _prepare()
+    meter = _Meter()
     found = []
     for prepare in prepares:
         with torch.no_grad(), torch.autocast("cuda", dtype=DTYPES[dtype]):
-            call = prepare(device)
+            call = prepare(meter.device)
             call()
-            _clean()
-            torch.cuda.empty_cache()
+            meter.clean()
+            meter.empty()
             torch.cuda.reset_peak_memory_stats()
-            before = torch.cuda.memory_allocated()
+            before = meter.allocated()
             call()
             torch.cuda.synchronize()
-        found.append(torch.cuda.max_memory_allocated() - before)
+        found.append(meter.peak() - before)
         del call
-        _clean()
+        meter.clean()
     return found
 
 
-def documented(workloads: Sequence[Workload], reset: str) -> list[Peak]:
-    """The documents' procedure: every model after the other in one process, the peak reset before or after loading.
+class _Meter:
+    """Reads a GPU."""
 
-    No warm-up, and nothing clears the matrix library's workspace, so every model after the first is charged
-    with it as if it were its own weight.
-    """
-    device, how = _prepare()
-    return [_documented_one(workload, reset, device, how) for workload in workloads]
+    def __init__(self) -> None:
+        torch.backends.mha.set_fastpath_enabled(False)
+        self.device = gpu()
+        self.optimizer = 0
+        """Bytes of the optimizer's state."""
+        self._gradients: Gradients | None = None
+        self._attention = Attention()
 
+    def allocated(self) -> int:
+        return torch.cuda.memory_allocated()
 
-def _documented_one(workload: Workload, reset: str, device: torch.device, how: dict[str, Any]) -> Peak:
-    _clean()
-    torch.cuda.reset_peak_memory_stats()
-    torch.cuda.empty_cache()
-    model = workload.place(device)
-    loaded = torch.cuda.memory_allocated()
-    parameters = _bytes(model.parameters())
-    ids = workload.ids(device)
-    if reset == "after_loading":
-        torch.cuda.empty_cache()
+    def peak(self) -> int:
+        return torch.cuda.max_memory_allocated()
+
+    def reset(self) -> None:
         torch.cuda.reset_peak_memory_stats()
-    with _autocast(workload), Attention() as attention:
-        workload.step(model, ids, workload.updates(model))
-    torch.cuda.synchronize()
-    return Peak(
-        parameters=parameters,
-        model=loaded,
-        peak=torch.cuda.max_memory_allocated(),
-        workspace=loaded - parameters,
-        reserved=torch.cuda.max_memory_reserved(),
-        process=None,
-        how={**how, "attention": attention.backends()},
-    )
+        if self._gradients:
+            self._gradients.restart()
+
+    def clean(self) -> None:
+        gc.collect()
+        torch.cuda.synchronize()
+
+    def empty(self) -> None:
+        torch.cuda.empty_cache()
+
+    def clear_workspaces(self) -> None:
+        torch._C._cuda_clearCublasWorkspaces()
+
+    def follow(self, model: nn.Module, updates: Updates) -> None:
+        self._gradients = Gradients(model) if updates.keeps_gradients else None
+
+    def warm_up(self, step: Callable[[], None], updates: Updates) -> None:
+        step()
+        self.optimizer = _bytes(updates.state())
+
+    @contextmanager
+    def casting(self, workload: Workload) -> Iterator[None]:
+        seen = nullcontext() if self._attention.seen else self._attention
+        with seen, torch.autocast("cuda", dtype=DTYPES[workload.dtype]) if workload.casts else nullcontext():
+            yield
+
+    @property
+    def gradients_at_peak(self) -> int:
+        """Bytes; none where no gradient outlives its use."""
+        if self._gradients is None:
+            return 0
+        self._gradients.look()
+        return self._gradients.at_peak
+
+    def how(self) -> dict[str, Any]:
+        """What is to be known of how it was read."""
+        return {
+            "cublas_workspace": os.environ.get("CUBLAS_WORKSPACE_CONFIG"),
+            "allocator": torch.cuda.get_allocator_backend(),
+            "attention": self._attention.backends(),
+        }
 
 
 class Gradients:
@@ -150,6 +157,10 @@ class Gradients:
         self.held = self.at_peak = self.peak = 0
         for parameter in model.parameters():
             parameter.register_post_accumulate_grad_hook(self._note)
+
+    def restart(self) -> None:
+        """Forget what was."""
+        self.held = self.at_peak = self.peak = 0
 
     def look(self) -> None:
         """If the peak has risen since, it rose with the gradients held so far."""
@@ -186,23 +197,5 @@ def gpu() -> torch.device:
     return torch.device("cuda")
 
 
-def _prepare() -> tuple[torch.device, dict[str, Any]]:
-    """The device, and what is to be known about how it runs."""
-    torch.backends.mha.set_fastpath_enabled(False)
-    return gpu(), {
-        "cublas_workspace": os.environ.get("CUBLAS_WORKSPACE_CONFIG"),
-        "allocator": torch.cuda.get_allocator_backend(),
-    }
-
-
-def _clean() -> None:
-    gc.collect()
-    torch.cuda.synchronize()
-
-
 def _bytes(tensors: Any) -> int:
     return sum(t.numel() * t.element_size() for t in tensors)
-
-
-def _autocast(workload: Workload) -> Any:
-    return torch.autocast("cuda", dtype=DTYPES[workload.dtype]) if workload.casts else nullcontext()

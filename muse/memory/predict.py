@@ -27,10 +27,16 @@ class Footprint:
 
     by_kind: Mapping[str, int]
     """At the moment of the peak."""
+    parameters: int
+    """Counted from the model's tensors."""
     model_bytes: int
     """Allocated once the model is in place."""
+    workspace: int
+    """As the procedure reads it."""
     reserved: int
     """What the allocator has taken from the driver."""
+    fits: bool
+    """Whether it stayed within the cap, if there was one."""
 
     @property
     def total_bytes(self) -> int:
@@ -49,12 +55,13 @@ def workspace_bytes(config: str) -> int:
     return sum(size * count for size, count in zip(numbers[::2], numbers[1::2], strict=True)) * 1024
 
 
-def predict(workload: Workload, workspace: int, card: Card) -> Footprint:
+def predict(workload: Workload, workspace: int, card: Card, cap: int | None = None) -> Footprint:
     """The peak of `workload` by the sound procedure on `card`, whose matrix library holds `workspace` bytes per thread.
 
-    A training step is predicted in the steady state: the second step, with optimizer state present.
+    A training step is predicted in the steady state: the second step, with optimizer state present. Under a `cap`,
+    the allocator returns unused segments before it exceeds it, and then says so.
     """
-    with _watched(card, workspace) as meter:
+    with _watched(card, workspace, cap) as meter:
         return meter.footprint(procedure.sound(workload, meter))
 
 
@@ -113,13 +120,14 @@ class _Meter:
 
     def footprint(self, reading: procedure.Reading) -> Footprint:
         """The tracker's peak by kind."""
-        kinds = {kind: self.tracker.peak[kind] for kind in KINDS}
-        return Footprint(kinds, reading.model, self.tracker.allocator.reserved)
+        kinds, allocator = {kind: self.tracker.peak[kind] for kind in KINDS}, self.tracker.allocator
+        return Footprint(kinds, reading.parameters, reading.model, reading.workspace, allocator.reserved, not allocator.exceeded)
 
 
 @contextmanager
-def _watched(card: Card, workspace: int) -> Iterator[_Meter]:
+def _watched(card: Card, workspace: int, cap: int | None = None) -> Iterator[_Meter]:
     tracker = Tracker(card, workspace)
+    tracker.allocator.cap = cap
     with FakeTensorMode(), plain_modules(), as_cuda(card), tracker:
         yield _Meter(tracker)
 

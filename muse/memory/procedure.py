@@ -62,6 +62,8 @@ class Reading:
     model: int
     """Allocated once the model is in place."""
     peak: int
+    workspace: int
+    """What the step left allocated; by the documents' procedure, what was there beside the weights before it."""
 
 
 def sound(workload: Workload, meter: Meter) -> Reading:
@@ -83,9 +85,10 @@ def sound(workload: Workload, meter: Meter) -> Reading:
     meter.clear_workspaces()
     meter.empty()
     meter.reset()
+    before = meter.allocated()
     step()
     meter.clean()
-    return Reading(_bytes(model), loaded, meter.peak())
+    return Reading(_bytes(model), loaded, meter.peak(), meter.allocated() - before)
 
 
 def documented(workloads: Sequence[Workload], reset: str, meter: Meter) -> Iterator[Reading]:
@@ -122,7 +125,8 @@ def _documented_one(workload: Workload, reset: str, meter: Meter) -> Reading:
         meter.reset()
     workload.step(model, ids, updates, lambda: meter.casting(workload))
     meter.clean()
-    return Reading(_bytes(model), loaded, meter.peak())
+    parameters = _bytes(model)
+    return Reading(parameters, loaded, meter.peak(), loaded - parameters)
 
 
 def _bytes(model: nn.Module) -> int:

@@ -1,6 +1,6 @@
 """The largest model of a preset's kind that fits a budget, its width or its depth varied.
 
-Predicted, a size fits when its predicted peak is within the budget. Measured, when the workload runs under a cap
+Predicted, a size fits when a simulated allocator under a cap serves it. Measured, when the workload runs under a cap
 that is proven to bite, and the next size does not.
 """
 
@@ -19,11 +19,12 @@ from muse.claims.claim import Claim, Expect, Scope, Status, Tolerance
 from muse.claims.measurement import Measurement, certain
 from muse.errors import Unmeasured
 from muse.memory import fit, peak
+from muse.memory.card import DEFAULT, card
 from muse.memory.isolate import isolate
 from muse.memory.predict import predict, workspace_bytes
 from muse.probes import FIT
 from muse.probes.bench import Bench
-from muse.probes.workloads import question, subject, workload
+from muse.probes.workloads import question, shape, subject, workload
 
 SIZES = {"width": "d_model", "layers": "layers"}
 """What may be varied, and what the preset calls it."""
@@ -76,14 +77,15 @@ def largest(given: Mapping[str, Any], bench: Bench, *, measured: bool) -> dict[s
 
 
 def _predicted(settings: dict[str, Any], vary: str, budget: int, bench: Bench) -> int:
-    workspace = workspace_bytes(bench.settings.cublas_workspace)
+    workspace, chosen = workspace_bytes(bench.settings.cublas_workspace), card(DEFAULT)
 
-    @cache
-    def fits(size: int) -> bool:
+    def needs(size: int) -> tuple[bool, int]:
         bench.say(f"predicting {settings['model']} at {vary} {size}")
-        return predict(workload(settings, **{SIZES[vary]: size}), workspace).total_bytes <= budget
+        found = predict(workload(settings, **{SIZES[vary]: size}), workspace, chosen, budget)
+        return found.fits, found.total_bytes
 
-    return fit.largest(fits, _step(settings["model"], vary))
+    start = getattr(shape(settings["model"]), SIZES[vary])
+    return fit.largest(needs, budget, start, _step(settings["model"], vary))
 
 
 def _measured(settings: dict[str, Any], vary: str, budget: int, bench: Bench) -> int:

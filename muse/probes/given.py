@@ -81,6 +81,8 @@ class OfWorkload(Data):
     """`none` is a forward and a backward pass alone."""
     loss: Literal["cross_entropy", "sum"] | None = None
     autocast: bool | None = None
+    ids_below: Size | None = None
+    """Token ids are drawn below this number."""
     through_float32: bool | None = None
     """Loaded in float32 and converted on the GPU."""
 
@@ -95,6 +97,8 @@ class OfMemory(OfWorkload):
     against: Subject | None = None
     sequence: tuple[Subject, ...] = ()
     """What the documented procedure measures in one process, in order; by default those named."""
+    card: str | None = None
+    """A prediction's: one of `muse/memory/cards.yaml`."""
     reset: Literal["before_loading", "after_loading"] = "before_loading"
     """When the documented procedure resets the peak."""
     budget: Size | None = None

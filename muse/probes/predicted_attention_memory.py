@@ -8,6 +8,7 @@ from typing import Any
 
 from muse.claims.claim import Claim, Scope
 from muse.claims.measurement import Measurement, certain
+from muse.memory.card import DEFAULT, card
 from muse.memory.predict import predict_extra
 from muse.probes.bench import Bench
 from muse.probes.slope import slope
@@ -25,4 +26,4 @@ def measure(claim: Claim, bench: Bench) -> Measurement:
 
 
 def _extra(given: dict[str, Any], tokens: int) -> int:
-    return predict_extra(partial(attention_call, given, given["model"], tokens), "float16")
+    return predict_extra(partial(attention_call, given, given["model"], tokens), "float16", card(DEFAULT))

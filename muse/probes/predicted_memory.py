@@ -1,4 +1,4 @@
-"""Peak memory predicted from fake tensors, by the sound procedure or by the documents' own; needs no GPU."""
+"""Peak memory predicted from fake tensors for a card, by the sound procedure or by the documents' own; no GPU."""
 
 from __future__ import annotations
 
@@ -6,55 +6,59 @@ from typing import Any
 
 from muse.claims.claim import Claim, Scope
 from muse.claims.measurement import Measurement
-from muse.memory.predict import predict, workspace_bytes
+from muse.memory.card import DEFAULT, Card, card
+from muse.memory.predict import Footprint, predict, predict_documented, workspace_bytes
+from muse.memory.workload import Workload
 from muse.probes.bench import Bench
 from muse.probes.comparison import Bytes, compared
 from muse.probes.workloads import in_sequence, question, workload
 
 
 def measure(claim: Claim, bench: Bench) -> Measurement:
-    """The claim's bytes as a GPU would allocate them."""
-    read = _documented if claim.protocol == "documented" else _sound
-    return compared(claim, Scope.PREDICTED, lambda settings: read(claim, bench, settings))
+    """The claim's bytes as the claim's card would allocate them; without one, the default card."""
+    read = _documented if claim.protocol == "documented" else sound
+    chosen = card(claim.given.get("card", DEFAULT))
+    return compared(claim, Scope.PREDICTED, lambda settings: read(claim, bench, settings, chosen))
 
 
-def _sound(claim: Claim, bench: Bench, settings: dict[str, Any]) -> Bytes:
+def sound(claim: Claim, bench: Bench, settings: dict[str, Any], chosen: Card) -> Bytes:
     """One workload in a process of its own. Activation is the peak without what is held for other purposes."""
-    what, found = _predicted(bench, settings)
+    what, workspace = workload(settings), workspace_bytes(bench.settings.cublas_workspace)
+    asked = {"predicted": question(what, settings["model"]), "workspace": workspace, "card": chosen.facts()}
+    found = bench.reading(asked, lambda: _facts(predict(what, workspace, chosen)))
     kinds = found["by_kind"]
-    return {
-        **found["named"],
-        "activation": kinds["activations"],
+    return _named(what, found, chosen) | {
+        "activation": kinds["activations"] + kinds["scratch"],
         "gradients": kinds["gradients"],
         "optimizer": kinds["optimizer"],
-        "logits": what.logits_bytes,
-        "how": {"by_kind": kinds},
     }
 
 
-def _documented(claim: Claim, bench: Bench, settings: dict[str, Any]) -> Bytes:
-    """One workload of the documents' sequence, where all after the first are charged with the workspace as weights.
-
-    A peak that is reset before loading includes loading's own.
-    """
-    what, found = _predicted(bench, settings)
-    named, workspace = found["named"], found["by_kind"]["workspace"]
-    left = 0 if in_sequence(claim.given).index(settings) == 0 else workspace
-    peak = named["peak"]
-    if claim.given.get("reset", "before_loading") == "before_loading":
-        peak = max(peak, found["loading"] + left)
-    model = named["model"] + left
-    return {**named, "model": model, "peak": peak, "activation": peak - model, "logits": what.logits_bytes}
+def _documented(claim: Claim, bench: Bench, settings: dict[str, Any], chosen: Card) -> Bytes:
+    """One workload of the documents' sequence. Activation is the peak less what was allocated once loaded."""
+    sequence = in_sequence(claim.given)
+    what, workspace = [workload(one) for one in sequence], workspace_bytes(bench.settings.cublas_workspace)
+    reset = claim.given.get("reset", "before_loading")
+    told = [question(one, named["model"]) for one, named in zip(what, sequence, strict=True)]
+    asked = {"predicted_sequence": told, "reset": reset, "workspace": workspace, "card": chosen.facts()}
+    every = bench.reading(asked, lambda: [_facts(one) for one in predict_documented(what, reset, workspace, chosen)])
+    place = sequence.index(settings)
+    found = every[place]
+    return _named(what[place], found, chosen) | {"activation": found["peak"] - found["model"]}
 
 
-def _predicted(bench: Bench, settings: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    what, workspace = workload(settings), workspace_bytes(bench.settings.cublas_workspace)
+def _facts(found: Footprint) -> dict[str, Any]:
+    return {
+        "parameters": found.parameters,
+        "model": found.model_bytes,
+        "peak": found.total_bytes,
+        "workspace": found.workspace,
+        "reserved": found.reserved,
+        "by_kind": dict(found.by_kind),
+    }
 
-    def answer() -> dict[str, Any]:
-        found = predict(what, workspace)
-        held = found.by_kind["workspace"]
-        named = dict.fromkeys(("model", "parameters"), found.model_bytes)
-        named |= {"peak": found.total_bytes, "workspace": held}
-        return {"named": named, "by_kind": dict(found.by_kind), "loading": found.loading_bytes}
 
-    return what, bench.reading({"predicted": question(what, settings["model"]), "workspace": workspace}, answer)
+def _named(what: Workload, found: dict[str, Any], chosen: Card) -> dict[str, Any]:
+    kept = {name: found[name] for name in ("model", "parameters", "peak", "workspace", "reserved")}
+    how = {"by_kind": found["by_kind"], "card": chosen.name}
+    return {**kept, "logits": what.logits_bytes, "how": how}
