@@ -42,6 +42,7 @@ class Settings:
             "CUBLAS_WORKSPACE_CONFIG": self.cublas_workspace,
             "TORCH_CUBLASLT_UNIFIED_WORKSPACE": "1",
             "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+            "TRITON_CACHE_AUTOTUNING": "1",
         }
 
     def path(self, name: str) -> Path:

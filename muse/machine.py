@@ -11,6 +11,7 @@ import os
 import platform
 import re
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -91,6 +92,66 @@ def slug() -> str:
     """The machine's name in paths and records: its first GPU, or else its processor."""
     name = gpus()[0].name if gpus() else f"cpu {platform.machine()}"
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
+CONTEXT = 640 * 2**20
+"""What a process takes of a GPU beside its allocator: CUDA's context and the libraries' modules."""
+FREE_SHARE = 0.95
+"""Of the card, what measurements may take together."""
+
+
+@contextmanager
+def admission(size: int) -> Iterator[None]:
+    """Wait until `size` bytes more fit the first GPU beside what other measurements of this machine were admitted for.
+
+    One line per process in a file beside the lease; those of processes that are gone do not count. What is larger than
+    the card is admitted alone.
+    """
+    if not gpus():
+        yield
+        return
+    file = Path(tempfile.gettempdir()) / f"muse-{gpus()[0].uuid}.admitted"
+    most, mine = int(gpus()[0].total_bytes * FREE_SHARE), f"{os.getpid()} {size + CONTEXT}"
+    while not _admitted(file, mine, most):
+        time.sleep(0.05)
+    try:
+        yield
+    finally:
+        with _lines(file) as lines:
+            lines.remove(mine)
+
+
+def _admitted(file: Path, mine: str, most: int) -> bool:
+    with _lines(file) as lines:
+        lines[:] = [line for line in lines if _alive(int(line.split()[0]))]
+        taken = sum(int(line.split()[1]) for line in lines)
+        if lines and taken + int(mine.split()[1]) > most:
+            return False
+        lines.append(mine)
+        return True
+
+
+@contextmanager
+def _lines(file: Path) -> Iterator[list[str]]:
+    """The file's lines, alone; written back as they are left."""
+    with file.open("a+") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        handle.seek(0)
+        lines = handle.read().splitlines()
+        yield lines
+        handle.seek(0)
+        handle.truncate()
+        handle.write("".join(f"{line}\n" for line in lines))
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 @contextmanager

@@ -94,6 +94,7 @@ def _only(claims: tuple[Claim, ...], text: str) -> Claim:
 
 def doctor(as_json: Json = False) -> None:
     """Say what this machine can decide, and why not the rest."""
+    from muse.memory.card import DEFAULT, this_card
     from muse.store.provenance import provenance
     from muse.verify import NOT_HERE, open_ledger, possible
 
@@ -108,6 +109,9 @@ def doctor(as_json: Json = False) -> None:
     facts = {
         **provenance(settings),
         "gpus": [gpu.name for gpu in machine.gpus()],
+        "card": this_card().facts()
+        if machine.gpus()
+        else f"none; predictions are for {DEFAULT} unless --card names one",
         "claims": len(claims),
         "decidable": len(claims) - sum(reasons.values()),
         "undecidable": {reason: reasons[reason] for reason in NOT_HERE if reason in reasons},

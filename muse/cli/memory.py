@@ -222,9 +222,7 @@ def _print_memory(facts: dict[str, Any], budget: int | None, as_json: bool) -> N
         return
     heading = "training step" if facts["train"] else "forward pass"
     scope = f"predicted for {facts['card']}" if "card" in facts else facts["scope"]
-    typer.echo(
-        f"{facts['model']}, {heading}, {facts['batch']} x {facts['tokens']} tokens, {facts['dtype']}, {scope}"
-    )
+    typer.echo(f"{facts['model']}, {heading}, {facts['batch']} x {facts['tokens']} tokens, {facts['dtype']}, {scope}")
     for kind, size in facts["by_kind"].items():
         typer.echo(f"{kind:>12}  {printed(size, 'MiB', 2):>12} MiB")
     typer.echo(f"{'total':>12}  {printed(facts['total_bytes'], 'MiB', 2):>12} MiB")

@@ -122,7 +122,7 @@ def _ask() -> Card:
         capability=(seen.major, seen.minor),
         multiprocessors=seen.multi_processor_count,
         threads_per_multiprocessor=seen.max_threads_per_multi_processor,
-        shared_memory=seen.shared_memory_per_block_optin,
+        shared_memory=seen.shared_memory_per_block_optin,  # type: ignore[attr-defined]  # its stub lacks it
         memory=seen.total_memory,
         l2=seen.L2_cache_size,
         workspace=HOPPER_WORKSPACE if hopper else WORKSPACE,

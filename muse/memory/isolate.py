@@ -1,24 +1,30 @@
 """Run one function in a fresh process, so that no earlier work can be mistaken for its memory.
 
-Such a process is forked from one that has imported PyTorch and done nothing else: it never started CUDA, and so
+Such a process is forked from one that has imported what all need and done nothing else: it never started CUDA, and so
 its children can, in a fraction of the time that an import takes.
 """
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
+from muse import machine
 from muse.errors import MuseError, Unmeasured
 
 T = TypeVar("T")
+
+PRELOADED = ["torch"]
+HEAVY = ["torch._dynamo", "muse.memory.peak"]
+"""What measurements on a GPU need sooner or later: checkpoints and optimizers import the compiler, for seconds."""
 
 
 @dataclass(frozen=True)
@@ -26,69 +32,132 @@ class _Crash:
     traceback: str
 
 
-def isolate(function: Callable[..., T], *args: Any, environment: dict[str, str], timeout: float) -> T:
-    """What `function(*args)` returns in a fresh process under `environment`; raises as `worker` does."""
-    with worker(partial, function, *args, environment=environment, timeout=timeout) as call:
-        return call()
+class Process:
+    """A fresh process under an environment, that runs what it is asked to, one after another.
 
-
-@contextmanager
-def worker(
-    make: Callable[..., Callable[[], T]], *args: Any, environment: dict[str, str], timeout: float
-) -> Iterator[Callable[[], T]]:
-    """A fresh process under `environment` that holds `make(*args)`; yields a function that calls it there.
-
-    A failure of the process is data, never the end of the run: making or calling raises Unmeasured with reason
-    out_of_memory, driver_error, worker_killed or timeout. Any other MuseError is raised as it is.
+    A failure of the process is data, never the end of the run: asking raises Unmeasured with reason out_of_memory,
+    driver_error, worker_killed or timeout. Any other MuseError is raised as it is.
     """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["torch"])
-    ours, theirs = context.Pipe()
-    child = context.Process(target=_serve, args=(theirs, environment, make, args), daemon=True)
-    child.start()
-    theirs.close()
 
-    def answer() -> Any:
-        if not ours.poll(timeout):
-            raise Unmeasured("timeout", f"no result after {timeout:.0f} s")
+    def __init__(self, environment: dict[str, str], timeout: float) -> None:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload([*PRELOADED, *(HEAVY if machine.gpus() else [])])
+        self._timeout = timeout
+        self._pipe, theirs = context.Pipe()
+        self._child = context.Process(target=_serve, args=(theirs, environment), daemon=True)
+        self._child.start()
+        theirs.close()
+
+    def ask(self, function: Callable[..., T], *args: Any) -> T:
+        """What `function(*args)` returns there."""
+        with suppress(BrokenPipeError):
+            self._pipe.send((function, args))
+        if not self._pipe.poll(self._timeout):
+            raise Unmeasured("timeout", f"no result after {self._timeout:.0f} s")
         try:
-            result = ours.recv()
+            result = self._pipe.recv()
         except (EOFError, ConnectionResetError):
-            child.join()
-            detail = f"the measuring process ended with exit code {child.exitcode}"
+            self._child.join()
+            detail = f"the measuring process ended with exit code {self._child.exitcode}"
             raise Unmeasured("worker_killed", detail) from None
         if isinstance(result, MuseError):
             raise result
         if isinstance(result, _Crash):
             raise RuntimeError(f"the measuring process failed:\n{result.traceback}")  # noqa: TRY004  # not a type
-        return result
-
-    def call() -> T:
-        with suppress(BrokenPipeError):
-            ours.send(None)
-        value: T = answer()
+        value: T = result
         return value
 
+    def close(self) -> None:
+        """End it, whatever it does."""
+        self._child.kill()
+        self._child.join()
+        self._pipe.close()
+
+
+def isolate(function: Callable[..., T], *args: Any, environment: dict[str, str], timeout: float) -> T:
+    """What `function(*args)` returns in a fresh process under `environment`; raises as `Process` does."""
+    with closing(Process(environment, timeout)) as process:
+        return process.ask(function, *args)
+
+
+@contextmanager
+def worker(
+    make: Callable[..., Callable[[], T]],
+    *args: Any,
+    environment: dict[str, str],
+    timeout: float,
+    kept_for: str | None = None,
+) -> Iterator[Callable[[], T]]:
+    """A process that holds `make(*args)`; yields a function that calls it there.
+
+    The process is fresh, or that which was `kept_for` the same purpose: what it has compiled and tuned it need not
+    again. Raises as `Process` does.
+    """
+    process = _kept(kept_for, environment, timeout) if kept_for else Process(environment, timeout)
     try:
-        answer()
-        yield call
+        process.ask(_make, make, args)
+        yield lambda: process.ask(_call)
+        if kept_for:
+            process.ask(_drop)
+    except Unmeasured:
+        _forget(process)
+        raise
     finally:
-        child.kill()
-        child.join()
-        ours.close()
+        if not kept_for:
+            process.close()
 
 
-def _serve(pipe: Connection, environment: dict[str, str], make: Callable[..., Any], args: tuple[Any, ...]) -> None:
-    """Make, say so, then call once for every message."""
+_KEPT: dict[str, Process] = {}
+"""One at most: its purpose, and the process."""
+
+
+def _kept(purpose: str, environment: dict[str, str], timeout: float) -> Process:
+    if purpose not in _KEPT:
+        for other in _KEPT.values():
+            other.close()
+        _KEPT.clear()
+        _KEPT[purpose] = Process(environment, timeout)
+    return _KEPT[purpose]
+
+
+def _forget(process: Process) -> None:
+    """Keep a process no longer that has failed."""
+    for purpose, one in list(_KEPT.items()):
+        if one is process:
+            _KEPT.pop(purpose).close()
+
+
+_MADE: list[Callable[[], Any]] = []
+"""In the measuring process: what it holds."""
+
+
+def _make(make: Callable[..., Callable[[], Any]], args: tuple[Any, ...]) -> None:
+    _MADE[:] = [make(*args)]
+
+
+def _call() -> Any:
+    return _MADE[0]()
+
+
+def _drop() -> None:
+    """Give back the GPU's memory, for others."""
+    import torch
+
+    _MADE.clear()
+    gc.collect()
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+
+
+def _serve(pipe: Connection, environment: dict[str, str]) -> None:
+    """Do what is asked until nobody asks any more."""
     os.environ.update(environment)
-    made: list[Callable[[], Any]] = []
-    pipe.send(_told(lambda: made.append(make(*args))))
     while True:
         try:
-            pipe.recv()
+            function, args = pipe.recv()
         except EOFError:
             return
-        pipe.send(_told(made[0]))
+        pipe.send(_told(partial(function, *args)))
 
 
 def _told(function: Callable[[], Any]) -> Any:

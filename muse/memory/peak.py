@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,8 @@ from muse.errors import Unmeasured
 from muse.memory import budget, procedure
 from muse.memory.optimizers import Updates
 from muse.memory.workload import DTYPES, Workload
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,15 @@ def extra(prepares: Sequence[Callable[[torch.device], Callable[[], object]]], dt
         del call
         meter.clean()
     return found
+
+
+def within(size: int, function: Callable[..., T], *args: Any) -> T:
+    """`function(*args)`, stopped where it takes more than `size`: beside others, it was admitted on that promise."""
+    torch.cuda.set_per_process_memory_fraction(min(1.0, size / torch.cuda.mem_get_info()[1]))
+    try:
+        return function(*args)
+    except torch.cuda.OutOfMemoryError as error:
+        raise Unmeasured("outgrew_admission", f"more than the {size:,} B it was admitted for") from error
 
 
 class _Meter:

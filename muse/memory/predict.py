@@ -97,7 +97,7 @@ class _Meter:
     def clear_workspaces(self) -> None:
         self.tracker.clear_workspaces()
 
-    def follow(self, model: nn.Module, updates: Updates) -> None:
+    def follow(self, model: nn.Module, updates: Updates) -> None:  # noqa: ARG002  # a GPU's meter asks it
         for parameter in model.parameters():
             self.tracker.hold(parameter, "parameters")
             if parameter.requires_grad:
@@ -120,8 +120,15 @@ class _Meter:
 
     def footprint(self, reading: procedure.Reading) -> Footprint:
         """The tracker's peak by kind."""
-        kinds, allocator = {kind: self.tracker.peak[kind] for kind in KINDS}, self.tracker.allocator
-        return Footprint(kinds, reading.parameters, reading.model, reading.workspace, allocator.reserved, not allocator.exceeded)
+        allocator = self.tracker.allocator
+        return Footprint(
+            by_kind={kind: self.tracker.peak[kind] for kind in KINDS},
+            parameters=reading.parameters,
+            model_bytes=reading.model,
+            workspace=reading.workspace,
+            reserved=allocator.reserved,
+            fits=not allocator.exceeded,
+        )
 
 
 @contextmanager

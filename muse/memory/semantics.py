@@ -67,9 +67,9 @@ _KEY = torch._C.DispatchKeySet(torch._C.DispatchKey.AutocastCPU)
 
 @contextmanager
 def as_cuda(card: Card) -> Iterator[None]:
-    """Let CPU tensors do as `card` does: autocast by CUDA's lists wherever it is on, dropout that keeps one byte per
-    element, and the attention that CUDA picks.
+    """Let CPU tensors do as `card` does.
 
+    Wherever autocast is on it follows CUDA's lists; dropout keeps one byte per element; attention is what CUDA picks.
     Autocast itself is switched on by ``torch.autocast("cpu", ...)``, which a checkpoint's recomputation repeats.
     """
     library = torch.library.Library("aten", "IMPL")

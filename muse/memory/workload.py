@@ -94,17 +94,25 @@ class Workload:
     def ids(self, device: torch.device) -> Tensor:
         """Random token ids, drawn on the CPU so that every card sees the same."""
         generator = torch.Generator().manual_seed(0)
-        return torch.randint(self.ids_below or self.vocabulary, (self.batch, self.tokens), generator=generator).to(device)
+        return torch.randint(self.ids_below or self.vocabulary, (self.batch, self.tokens), generator=generator).to(
+            device
+        )
 
     def updates(self, model: nn.Module) -> Updates:
         """The model's optimizer; without training, none."""
         return Updates(self.optimizer if self.train else "none", model.parameters())
 
+    def forward(self, model: nn.Module, ids: Tensor) -> Tensor:
+        """Logits without gradients."""
+        with torch.no_grad():
+            logits: Tensor = model(ids)
+            return logits
+
     def step(self, model: nn.Module, ids: Tensor, updates: Updates, casting: Casting = nullcontext) -> None:
         """The whole of what is watched, once: `casting` is on for the forward pass and cross-entropy alone."""
         if not self.train:
-            with torch.no_grad(), casting():
-                model(ids)
+            with casting():
+                self.forward(model, ids)
             return
         with casting():
             out = model(ids)

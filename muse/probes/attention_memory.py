@@ -13,6 +13,9 @@ from muse.probes.bench import Bench
 from muse.probes.slope import slope
 from muse.probes.workloads import attention_call
 
+AT_MOST = 8 * 2**30
+"""Bytes; one layer of the widest preset needs less at any length of the ledger's."""
+
 
 def measure(claim: Claim, bench: Bench) -> Measurement:
     """The growth of the peak with the tokens."""
@@ -22,6 +25,6 @@ def measure(claim: Claim, bench: Bench) -> Measurement:
     def answer() -> list[int]:
         return isolate(peak.extra, calls, "float16", environment=settings.environment, timeout=settings.timeout)
 
-    with machine.lease(exclusive=False):
+    with machine.lease(exclusive=False), machine.admission(AT_MOST):
         found = bench.reading({"attention_memory": given}, answer)
     return slope(given["tokens"], found, Scope.MEASURED)

@@ -98,7 +98,8 @@ def _measured(settings: dict[str, Any], vary: str, budget: int, bench: Bench) ->
         bench.say(f"measuring {settings['model']} at {vary} {size}")
         what = workload(settings, **{SIZES[vary]: size})
         try:
-            isolate(peak.sound, what, budget, environment=environment, timeout=timeout)
+            with machine.admission(budget):
+                isolate(peak.sound, what, budget, environment=environment, timeout=timeout)
         except Unmeasured as error:
             if error.reason != "out_of_memory":
                 raise

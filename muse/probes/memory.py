@@ -10,10 +10,15 @@ from muse.claims.claim import Claim, Scope
 from muse.claims.measurement import Measurement, certain
 from muse.errors import Unmeasured
 from muse.memory import peak
+from muse.memory.card import this_card
 from muse.memory.isolate import isolate
+from muse.probes import predicted_memory as predicted
 from muse.probes.bench import Bench
 from muse.probes.comparison import Bytes, compared
 from muse.probes.workloads import in_sequence, question, workload
+
+MARGIN, SPARE = 1.1, 256 * 2**20
+"""How far beyond its prediction a measurement may go."""
 
 
 def measure(claim: Claim, bench: Bench) -> Measurement:
@@ -35,7 +40,11 @@ def _sound(claim: Claim, bench: Bench, settings: dict[str, Any]) -> Bytes:
     cap = claim.given.get("budget")
 
     def answer() -> dict[str, Any]:
-        return asdict(_isolated(bench, peak.sound, what, cap))
+        if cap is not None:
+            with machine.admission(cap):
+                return asdict(_isolated(bench, peak.sound, what, cap))
+        needs = predicted.sound(claim, bench, settings, this_card())["reserved"]
+        return asdict(_admitted(bench, needs, peak.sound, what, None))
 
     found = bench.reading({"sound": question(what, settings["model"]), "cap": cap}, answer)
     kinds = found["by_kind"]
@@ -51,11 +60,12 @@ def _documented(claim: Claim, bench: Bench, settings: dict[str, Any]) -> Bytes:
     sequence = in_sequence(claim.given)
     what = [workload(one) for one in sequence]
     reset = claim.given.get("reset", "before_loading")
+    asked = [question(one, named["model"]) for one, named in zip(what, sequence, strict=True)]
 
     def answer() -> list[dict[str, Any]]:
-        return [asdict(row) for row in _isolated(bench, peak.documented, what, reset)]
+        needs = max(row["reserved"] for row in predicted.in_order(bench, what, asked, reset, this_card()))
+        return [asdict(row) for row in _admitted(bench, needs, peak.documented, what, reset)]
 
-    asked = [question(one, named["model"]) for one, named in zip(what, sequence, strict=True)]
     place = sequence.index(settings)
     found = bench.reading({"documented": asked, "reset": reset}, answer)[place]
     return _named(what[place].logits_bytes, found, found["peak"] - found["model"])
@@ -64,6 +74,13 @@ def _documented(claim: Claim, bench: Bench, settings: dict[str, Any]) -> Bytes:
 def _named(logits: int, found: dict[str, Any], activation: int) -> dict[str, Any]:
     kept = {name: found[name] for name in ("model", "peak", "workspace", "parameters", "reserved")}
     return {**kept, "activation": activation, "logits": logits, "how": found["how"]}
+
+
+def _admitted(bench: Bench, needs: int, function: Any, *args: Any) -> Any:
+    """In a process of its own beside others, which takes what was predicted and little more, or is stopped."""
+    size = int(needs * MARGIN) + SPARE
+    with machine.admission(size):
+        return _isolated(bench, peak.within, size, function, *args)
 
 
 def _isolated(bench: Bench, function: Any, *args: Any) -> Any:

@@ -8,7 +8,9 @@ from muse import machine
 from muse.claims.claim import Claim, Scope
 from muse.claims.measurement import Measurement
 from muse.memory import peak
+from muse.memory.card import this_card
 from muse.memory.isolate import isolate
+from muse.memory.predict import predict, workspace_bytes
 from muse.probes.bench import Bench
 from muse.probes.slope import slope
 from muse.probes.workloads import question, subject, workload
@@ -26,7 +28,8 @@ def _activations(bench: Bench, settings: dict[str, Any]) -> int:
     what, mine = workload(settings), bench.settings
 
     def answer() -> int:
-        found = isolate(peak.sound, what, None, environment=mine.environment, timeout=mine.timeout)
+        with machine.admission(predict(what, workspace_bytes(mine.cublas_workspace), this_card()).reserved):
+            found = isolate(peak.sound, what, None, environment=mine.environment, timeout=mine.timeout)
         return found.by_kind["activations"]
 
     return bench.reading({"memory_growth": question(what, settings["model"])}, answer)

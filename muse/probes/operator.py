@@ -5,8 +5,9 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from statistics import median
-from typing import Any
+from typing import Any, TypeVar
 
 from muse import machine
 from muse.claims.claim import Claim, Scope
@@ -17,6 +18,8 @@ from muse.probes.bench import Bench
 from muse.probes.operator_calls import Call, Subject, ceilings, floor, repeats, seconds
 from muse.probes.operators import DTYPES
 from muse.probes.timing import ROUNDS, ratio
+
+T = TypeVar("T")
 
 
 def measure(claim: Claim, bench: Bench) -> Measurement:
@@ -44,6 +47,14 @@ def measure(claim: Claim, bench: Bench) -> Measurement:
     return replace(taken, how={**taken.how, **how, "seconds": told})
 
 
+def shared(function: Callable[[Subject], T], what: Subject, bench: Bench) -> T:
+    """`function(what)` in the process that all claims of the operator share."""
+    settings = bench.settings
+    environment, timeout = settings.environment, settings.timeout
+    with worker(partial, function, what, environment=environment, timeout=timeout, kept_for=what.operator) as call:
+        return call()
+
+
 def subject(claim: Claim) -> Subject:
     """What the claim is about."""
     given = claim.given
@@ -60,7 +71,13 @@ def _times(
     with (
         machine.lease(exclusive=True),
         worker(
-            _rounds, mine, rival, with_ceilings, environment=settings.environment, timeout=settings.timeout
+            _rounds,
+            mine,
+            rival,
+            with_ceilings,
+            environment=settings.environment,
+            timeout=settings.timeout,
+            kept_for=mine.operator,
         ) as one_round,
     ):
 

@@ -7,10 +7,9 @@ import torch
 from muse import machine
 from muse.claims.claim import Claim, Scope
 from muse.claims.measurement import Measurement, certain
-from muse.memory.isolate import isolate
 from muse.memory.peak import gpu
 from muse.probes.bench import Bench
-from muse.probes.operator import subject
+from muse.probes.operator import shared, subject
 from muse.probes.operator_calls import Subject
 from muse.probes.operators import operator
 from muse.probes.peers import results
@@ -18,10 +17,10 @@ from muse.probes.peers import results
 
 def measure(claim: Claim, bench: Bench) -> Measurement:
     """The largest error as a multiple of the definition's own, or the output's largest relative error."""
-    what, settings = subject(claim), bench.settings
+    what = subject(claim)
     ask = excess if claim.quantity == "excess" else relative_error
     with machine.lease(exclusive=False):
-        found, how = isolate(ask, what, environment=settings.environment, timeout=settings.timeout)
+        found, how = shared(ask, what, bench)
     return certain(found, Scope.MEASURED, **how)
 
 

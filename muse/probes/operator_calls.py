@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
 from itertools import cycle
 from statistics import median
@@ -87,13 +87,7 @@ class Subject:
 
     def require_agreement(self, device: torch.device) -> None:
         """Raise Disagreement where the operator is wrong, and Unmeasured where a peer is."""
-        mine = operator(self.operator)
-        if self.who is None:
-            inputs = mine.inputs(self.case, self.dtype, device)
-            mine.require_agreement(mine.case(self.case), inputs)
-        elif self.who not in ("reference", "compiled"):
-            other = peer(self.operator, self.who)
-            other.require_agreement(self.who, self.arguments(device, 0, part=True), mine.definition, backward=self.both)
+        _require_agreement(self, device)
 
     def prepare(self, device: torch.device) -> Call:
         """A call that takes the next set of inputs each time: none is still in the cache when its turn comes again."""
@@ -117,6 +111,17 @@ class Subject:
     def against(self, who: str) -> Subject:
         """The same work by another."""
         return replace(self, who=who)
+
+
+@cache
+def _require_agreement(what: Subject, device: torch.device) -> None:
+    """Once in a process, for double precision takes its time."""
+    mine = operator(what.operator)
+    if what.who is None:
+        mine.require_agreement(mine.case(what.case), mine.inputs(what.case, what.dtype, device))
+    elif what.who not in ("reference", "compiled"):
+        given, definition = what.arguments(device, 0, part=True), mine.definition
+        peer(what.operator, what.who).require_agreement(what.who, given, definition, backward=what.both)
 
 
 def _floats(x: Tensor) -> bool:

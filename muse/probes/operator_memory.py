@@ -5,18 +5,16 @@ from __future__ import annotations
 from muse import machine
 from muse.claims.claim import Claim, Scope
 from muse.claims.measurement import Measurement, certain
-from muse.memory.isolate import isolate
 from muse.memory.peak import gpu
 from muse.probes.bench import Bench
-from muse.probes.operator import subject
+from muse.probes.operator import shared, subject
 from muse.probes.operator_calls import Subject, extra_bytes
 
 
 def measure(claim: Claim, bench: Bench) -> Measurement:
     """The extra bytes at the peak, after a warm-up that leaves the matrix library its workspace."""
-    settings = bench.settings
     with machine.lease(exclusive=False):
-        found, how = isolate(extra, subject(claim), environment=settings.environment, timeout=settings.timeout)
+        found, how = shared(extra, subject(claim), bench)
     return certain(found, Scope.MEASURED, **how)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from muse.claims.claim import Claim, Scope
@@ -37,14 +38,24 @@ def sound(claim: Claim, bench: Bench, settings: dict[str, Any], chosen: Card) ->
 def _documented(claim: Claim, bench: Bench, settings: dict[str, Any], chosen: Card) -> Bytes:
     """One workload of the documents' sequence. Activation is the peak less what was allocated once loaded."""
     sequence = in_sequence(claim.given)
-    what, workspace = [workload(one) for one in sequence], workspace_bytes(bench.settings.cublas_workspace)
+    what = [workload(one) for one in sequence]
     reset = claim.given.get("reset", "before_loading")
     told = [question(one, named["model"]) for one, named in zip(what, sequence, strict=True)]
-    asked = {"predicted_sequence": told, "reset": reset, "workspace": workspace, "card": chosen.facts()}
-    every = bench.reading(asked, lambda: [_facts(one) for one in predict_documented(what, reset, workspace, chosen)])
     place = sequence.index(settings)
-    found = every[place]
+    found = in_order(bench, what, told, reset, chosen)[place]
     return _named(what[place], found, chosen) | {"activation": found["peak"] - found["model"]}
+
+
+def in_order(
+    bench: Bench, what: Sequence[Workload], told: list[dict[str, Any]], reset: str, chosen: Card
+) -> list[dict[str, Any]]:
+    """Every workload of a documented sequence; `told` is the sequence in words."""
+    workspace = workspace_bytes(bench.settings.cublas_workspace)
+    asked = {"predicted_sequence": told, "reset": reset, "workspace": workspace, "card": chosen.facts()}
+    found: list[dict[str, Any]] = bench.reading(
+        asked, lambda: [_facts(one) for one in predict_documented(what, reset, workspace, chosen)]
+    )
+    return found
 
 
 def _facts(found: Footprint) -> dict[str, Any]:

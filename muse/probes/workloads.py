@@ -15,7 +15,18 @@ from muse import models
 from muse.memory.workload import Workload, making
 from muse.nn.shape import Shape
 
-SETTINGS = ("model", "tokens", "batch", "dtype", "train", "optimizer", "loss", "autocast", "ids_below", "through_float32")
+SETTINGS = (
+    "model",
+    "tokens",
+    "batch",
+    "dtype",
+    "train",
+    "optimizer",
+    "loss",
+    "autocast",
+    "ids_below",
+    "through_float32",
+)
 """What a claim may say about its workload, or about the one it compares with."""
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from muse.memory.card import Card
 from muse.memory.hidden import attention, indices, operands, reductions
-from muse.memory.hidden.phases import Phases, nbytes
+from muse.memory.hidden.phases import Phases
 
 Arguments = dict[str, Any]
 Rule = Callable[[Arguments, Card], Phases]
@@ -30,52 +30,61 @@ def _named(func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Arguments:
     return given | dict(zip((one.name for one in schema), args, strict=False)) | kwargs
 
 
-def _reduction(accumulator: int = 4, vector: int = 4) -> Rule:
-    return lambda a, card: reductions.of(a["self"], _dims(a.get("dim")), card, accumulator, vector)
-
-
-def _dims(dim: Any) -> list[int]:
-    return [] if dim is None else [dim] if isinstance(dim, int) else list(dim)
-
-
 def _of(rule: Callable[..., Phases], *names: str) -> Rule:
-    """A rule of some tensors alone."""
-    return lambda a, card: rule(*(a[name] for name in names))
+    """A rule of these arguments alone."""
+
+    def run(given: Arguments, card: Card) -> Phases:  # every rule may ask for it
+        return rule(*(given[name] for name in names))
+
+    return run
+
+
+def _on(rule: Callable[..., Phases], *names: str) -> Rule:
+    """A rule of these arguments and of the card."""
+    return lambda given, card: rule(*(given[name] for name in names), card)
+
+
+def _reduction(accumulator: int = 4, vector: int = 4) -> Rule:
+    """Of a reduction whose partial results take `accumulator` bytes."""
+    return lambda given, card: reductions.of(given["self"], _dims(given), card, accumulator, vector)
+
+
+def _dims(given: Arguments) -> list[int]:
+    dim = given.get("dim")
+    return [] if dim is None else [dim] if isinstance(dim, int) else list(dim)
 
 
 _SDPA = "aten._scaled_dot_product_"
 RULES: dict[str, Rule] = {
-    **dict.fromkeys(("aten.sum.default", "aten.sum.dim_IntList", "aten.mean.dim"), _reduction()),
-    "aten.amax.default": lambda a, card: reductions.of(a["self"], _dims(a["dim"]), card, a["self"].element_size()),
+    "aten.sum.default": _reduction(),
+    "aten.sum.dim_IntList": _reduction(),
+    "aten.mean.dim": _reduction(),
     "aten.linalg_vector_norm.default": _reduction(),
+    "aten.amax.default": lambda given, card: _reduction(given["self"].element_size())(given, card),
     "aten.argmax.default": _reduction(accumulator=16),
-    **dict.fromkeys(("aten.std.correction", "aten.var.correction"), _reduction(accumulator=16, vector=2)),
+    "aten.std.correction": _reduction(accumulator=16, vector=2),
+    "aten.var.correction": _reduction(accumulator=16, vector=2),
     "aten.mm.default": _of(operands.product, "self", "mat2"),
     "aten.bmm.default": _of(operands.product, "self", "mat2"),
     "aten.addmm.default": _of(operands.product, "mat1", "mat2"),
     "aten.baddbmm.default": _of(operands.product, "batch1", "batch2"),
-    "aten.native_layer_norm.default": _of(operands.norm, "input"),
-    "aten._fused_rms_norm.default": _of(operands.norm, "input"),
-    "aten.native_layer_norm_backward.default": lambda a, card: operands.norm_backward(
-        a["grad_out"], a["input"], (a["weight"], a["bias"]), card
-    ),
-    "aten._fused_rms_norm_backward.default": lambda a, card: operands.norm_backward(
-        a["grad_out"], a["input"], (a["weight"],), card
-    ),
-    "aten.convolution.default": lambda a, card: operands.norm(a["input"]) if a["groups"] > 1 else [],
-    "aten.convolution_backward.default": lambda a, card: (
-        operands.depthwise_backward(a["grad_output"], a["input"]) if a["groups"] > 1 else []
-    ),
-    "aten.cumsum.default": lambda a, card: indices.cumulative_sum(a["self"], a["dim"], a["dtype"]),
-    "aten.index_put.default": lambda a, card: indices.put(a["indices"], a["values"]) if a["accumulate"] else [],
-    "aten._softmax_backward_data.default": lambda a, card: [(nbytes(a["output"]),)],
-    "aten._safe_softmax.default": lambda a, card: indices.safe_softmax(a["self"]),
+    "aten.native_layer_norm.default": _of(operands.contiguous, "input"),
+    "aten._fused_rms_norm.default": _of(operands.contiguous, "input"),
+    "aten.native_layer_norm_backward.default": _on(operands.norm_backward, "grad_out", "input", "weight", "bias"),
+    "aten._fused_rms_norm_backward.default": _on(operands.norm_backward, "grad_out", "input", "weight"),
+    "aten.convolution.default": _of(operands.depthwise, "groups", "input"),
+    "aten.convolution_backward.default": _of(operands.depthwise, "groups", "grad_output", "input"),
+    "aten.cumsum.default": _of(indices.cumulative_sum, "self", "dtype"),
+    "aten.index_put.default": _of(indices.put, "indices", "values", "accumulate"),
+    "aten._softmax_backward_data.default": _of(operands.copied, "output"),
+    "aten._safe_softmax.default": _of(indices.safe_softmax, "self"),
     f"{_SDPA}efficient_attention.default": _of(attention.efficient, "query", "value"),
-    f"{_SDPA}efficient_attention_backward.default": lambda a, card: attention.efficient_backward(
-        a["grad_out_"], a["query"], a["key"], a["value"], card
+    f"{_SDPA}efficient_attention_backward.default": _on(
+        attention.efficient_backward, "grad_out_", "query", "key", "value"
     ),
     f"{_SDPA}cudnn_attention.default": _of(attention.cudnn, "query"),
     f"{_SDPA}cudnn_attention_backward.default": _of(attention.cudnn_backward, "query"),
-    f"{_SDPA}flash_attention.default": lambda a, card: attention.flash(a["query"], a["key"], a["dropout_p"], card),
+    f"{_SDPA}flash_attention.default": _on(attention.flash, "query", "key", "dropout_p"),
     f"{_SDPA}flash_attention_backward.default": _of(attention.flash_backward, "grad_out", "out", "query"),
 }
+"""By operation: what it allocates beside its results."""

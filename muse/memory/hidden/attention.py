@@ -1,8 +1,8 @@
 """Which fused attention runs on a card, and the buffers that it allocates inside itself.
 
 Shapes are (B, H, N, D): batch, heads, tokens, width of a head. Sources: `sdp_utils.cpp`, `attention.cu`,
-`attention_backward.cu`, `mem_eff_attention/kernel_backward.h` with `generate_kernels.py`, and `flash_attn/flash_api.cpp`
-in ATen/native/transformers/cuda; the workspaces of cuDNN as measured, with version 9.1x. PyTorch 2.11.
+`attention_backward.cu`, `kernel_backward.h` with `generate_kernels.py` and `flash_api.cpp` in
+ATen/native/transformers/cuda; the workspaces of cuDNN as measured. PyTorch 2.11.
 """
 
 from __future__ import annotations

@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 
-from muse.memory.card import Card
 from muse.memory.hidden import reductions
 from muse.memory.hidden.phases import Phases, copies, nbytes
 
@@ -31,30 +30,31 @@ def _plain(x: Any) -> bool:
     return (column == 1 and row >= max(1, m)) or (row == 1 and column >= max(1, n))
 
 
-def norm(x: Any) -> Phases:
-    """Forward."""
-    return [copied] if (copied := copies(x)) else []
+def copied(x: Any) -> Phases:
+    """A tensor of the same size, whatever `x` is like."""
+    return [(nbytes(x),)]
 
 
-def norm_backward(gradient: Any, x: Any, weights: tuple[Any, ...], card: Card) -> Phases:
+def contiguous(*tensors: Any) -> Phases:
+    """Copies of those of `tensors` that are not contiguous."""
+    found = copies(*tensors)
+    return [found] if found else []
+
+
+def depthwise(groups: int, *tensors: Any) -> Phases:
+    """A convolution of single channels, forward or backward; one across channels is left to cuDNN, and not modelled."""
+    return contiguous(*tensors) if groups > 1 else []
+
+
+def norm_backward(gradient: Any, x: Any, *weights_and_card: Any) -> Phases:
     """Contiguous copies; of many rows, also one part of each weight's gradient per group of rows, summed in turn."""
-    copied, width = copies(gradient, x), weights[0].numel()
+    *weights, card = weights_and_card
+    width, before = weights[0].numel(), copies(gradient, x)
     rows = x.numel() // width
     if rows <= MANY_ROWS or 2 * (width // reductions.WARP) >= card.multiprocessors:
-        return [copied] if copied else []
+        return [before] if before else []
     groups = min(-(-rows // 32), PARTS // width)
     parts = tuple(groups * nbytes(w) for w in weights)
     tables = [torch.empty(groups, width, dtype=w.dtype, device="meta") for w in weights]
     summed = [(w, reductions.of(table, [0], card, FLOAT) or [()]) for w, table in zip(weights, tables, strict=True)]
-    return [(*copied, *parts, nbytes(w), *sizes) for w, phases in summed for sizes in phases]
-
-
-def depthwise(x: Any) -> Phases:
-    """Forward."""
-    return norm(x)
-
-
-def depthwise_backward(gradient: Any, x: Any) -> Phases:
-    """Copies of the gradient and of the input: each of the two results wants its own."""
-    copied = copies(gradient)
-    return [(*copied, *copies(x))] if copied or copies(x) else []
+    return [(*before, *parts, nbytes(w), *sizes) for w, phases in summed for sizes in phases]

@@ -24,6 +24,7 @@ DTYPES = {
     "b16": torch.bfloat16,
     "i64": torch.int64,
     "i32": torch.int32,
+    "u64": torch.uint64,
     "u8": torch.uint8,
     "b": torch.bool,
 }
