@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CONSTRAINTS ?= $(if $(shell command -v nvidia-smi),constraints.txt,constraints-cpu.txt)
+WORKERS ?= 8
 SHAPED := muse.nn,muse.models.baseline,muse.models.max_parameters,muse.models.phase1,muse.models.phase7,muse.models.phase8,muse.models.phase8_push,kernels,beartype.beartype
 LATEX := poppler-utils texlive-latex-recommended texlive-latex-extra texlive-science texlive-lang-cjk latex-cjk-japanese-wadalab
 SUPPORTED := import sys; sys.exit(None if (3, 11) <= sys.version_info < (3, 14) else f"MUSE needs Python 3.11 to 3.13, not {sys.version.split()[0]}; try make PYTHON=python3.12")
@@ -26,8 +27,11 @@ verify: install  ## Decide every claim that this machine can, and render the rep
 test: install  ## Unit tests and every claim that needs no GPU
 	$(BIN)/python -m pytest tests/unit tests/claims -n 2 --fresh --jaxtyping-packages=$(SHAPED)
 
-gpu: install  ## On a GPU: measure every claim that needs one, and check the memory harness
-	$(BIN)/python -m pytest tests/vram tests/claims -m gpu --require-gpu
+gpu: install  ## On a GPU: measure every claim that needs one, side by side and then the timings, and check the memory harness
+	@status=0; \
+	$(BIN)/python -m pytest tests/vram tests/claims -m "gpu and not speed" --require-gpu -n $(WORKERS) || status=$$?; \
+	$(BIN)/python -m pytest tests/claims -m "gpu and speed" --require-gpu || status=$$?; \
+	exit $$status
 
 bench: install  ## On a GPU: time every operator beside its definition and its peers; kept for --benchmark-compare
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e '.[dev,peers]'

@@ -12,7 +12,7 @@ import platform
 import re
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -101,8 +101,8 @@ FREE_SHARE = 0.95
 
 
 @contextmanager
-def admission(size: int) -> Iterator[None]:
-    """Wait until `size` bytes more fit the first GPU beside what other measurements of this machine were admitted for.
+def admission(needs: int | Callable[[], int]) -> Iterator[None]:
+    """Wait until so many bytes more fit the first GPU beside what other measurements of this machine were admitted for.
 
     One line per process in a file beside the lease; those of processes that are gone do not count. What is larger than
     the card is admitted alone.
@@ -110,6 +110,7 @@ def admission(size: int) -> Iterator[None]:
     if not gpus():
         yield
         return
+    size = needs if isinstance(needs, int) else needs()
     file = Path(tempfile.gettempdir()) / f"muse-{gpus()[0].uuid}.admitted"
     most, mine = int(gpus()[0].total_bytes * FREE_SHARE), f"{os.getpid()} {size + CONTEXT}"
     while not _admitted(file, mine, most):

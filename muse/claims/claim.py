@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
@@ -162,6 +163,46 @@ class Claim(Data):
             include={"id", "documented", "unit", "probe", "quantity", "given", "protocol", "expect", "tolerance"},
         )
         return hashlib.sha256(json.dumps(judged, sort_keys=True).encode()).hexdigest()[:16]
+
+
+    def question(self) -> str:
+        """What its probe is asked, apart from whether it measures or predicts: claims with one question share evidence.
+
+        The bound and the unit are no part of it: one figure may be held against several numbers.
+        """
+        asked = self.model_dump(mode="json", include={"document", "quantity", "given", "protocol"})
+        return json.dumps([asked, (self.probe or self.id).removeprefix(PREDICTED)], sort_keys=True)
+
+
+PREDICTED = "predicted_"
+"""How the name of a probe begins that predicts what the probe without it measures."""
+
+_CITED = re.compile(r"\{(?P<claim>(?:[\w.-]+/)?[\w.-]+(?:\[[^][{}]+\])?)(?::(?P<unit>\w+))?\}")
+
+
+@dataclass(frozen=True)
+class Cited:
+    """A claim that a cause names in braces, `{peak[ultra]}` or `{paper/peak[ultra]:GiB}`, in place of its figure."""
+
+    claim: str
+    """As it is written: of the same document, unless it names another."""
+    unit: str | None
+
+    def address(self, document: str) -> str:
+        """The claim's id, from within `document`."""
+        return self.claim if "/" in self.claim else f"{document}/{self.claim}"
+
+
+def cited(text: str) -> Iterator[Cited]:
+    """Every claim that `text` names in braces. Raises ValueError at a brace that names none."""
+    if stray := re.search(r"[{}]\S*", _CITED.sub("", text)):
+        raise ValueError(f"stray {stray[0]!r}, expected {{claim}}, {{claim[case]}} or {{document/claim[case]:unit}}")
+    yield from (Cited(match["claim"], match["unit"]) for match in _CITED.finditer(text))
+
+
+def filled(text: str, figure: Callable[[Cited], str]) -> str:
+    """`text` with every claim that it names replaced by its figure."""
+    return _CITED.sub(lambda match: figure(Cited(match["claim"], match["unit"])), text)
 
 
 @dataclass(frozen=True)

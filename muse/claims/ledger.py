@@ -14,7 +14,18 @@ from typing import Any, Literal, TypeVar
 from pydantic import Field, ValidationError
 
 from muse.claims import positions
-from muse.claims.claim import Claim, Data, Document, Expect, Ledger, Number, Signature, Status, Tolerance
+from muse.claims.claim import (
+    Claim,
+    Data,
+    Document,
+    Expect,
+    Ledger,
+    Number,
+    Signature,
+    Status,
+    Tolerance,
+    cited,
+)
 from muse.errors import LedgerError
 from muse.units import UNITS
 
@@ -44,7 +55,10 @@ class CaseEntry(Data):
     expect: Expect | None = Field(None, description="The bound; by default, equal to the documented number.")
     tolerance: Tolerance | None = Field(None, description="Overrides the default tolerance of `equals`.")
     recorded: Status | None = Field(None, description="The verdict that we last stood behind.")
-    cause: str | None = Field(None, description="Why, in one sentence, when the verdict is not confirmed.")
+    cause: str | None = Field(
+        None,
+        description="Why, in one sentence, when the verdict is not confirmed; {claim[case]} stands for that claim's figure.",
+    )
 
 
 class ClaimEntry(CaseEntry):
@@ -84,6 +98,7 @@ def load_ledger(folder: Path, probes: Mapping[str, Signature]) -> Ledger:
             if file.name not in ("document.yaml", "numbers.yaml"):
                 reader.section(home.name, file)
     reader.check_neighbours()
+    reader.check_causes()
     if reader.faults:
         raise LedgerError(sorted(reader.faults))
     return Ledger(documents, tuple(claim for claim, _, _ in reader.found.values()))
@@ -97,6 +112,8 @@ class _Reader:
         self.probes = probes
         self.faults: list[str] = []
         self.found: dict[str, tuple[Claim, Path, int]] = {}
+        self.causes: dict[str, int] = {}
+        """The line of each claim's cause."""
 
     def fault(self, file: Path, line: int, text: str) -> None:
         self.faults.append(f"{file}:{line}: {text}")
@@ -139,6 +156,7 @@ class _Reader:
                     self.fault(file, line, f"duplicate id {claim_id}, first stated at {other}:{at}")
                 elif claim := self.claim(claim_id, parsed, entry, row, file, line):
                     self.found[claim_id] = claim, file, line
+                    self.causes[claim_id] = page.line((*(place if row.cause else place[:2]), "cause"))
 
     def claim(  # noqa: PLR0913, PLR0917  # one row and where it stands
         self, claim_id: str, parsed: ClaimFile, entry: ClaimEntry, row: CaseEntry, file: Path, line: int
@@ -196,6 +214,33 @@ class _Reader:
         for claim, file, line in self.found.values():
             if claim.beside and claim.beside not in names:
                 self.fault(file, line, f"{claim.id}: beside an unknown claim {claim.beside.split('/')[1]!r}")
+
+    def check_causes(self) -> None:
+        """A cause may name known claims only, in units of their dimension; each fault is told once for all cases."""
+        seen = set()
+        for claim, file, _ in self.found.values():
+            for text in self.faults_of_cause(claim):
+                fault = file, self.causes[claim.id], f"{claim.id.split('[')[0]}: cause: {text}"
+                if fault not in seen:
+                    self.fault(*fault)
+                seen.add(fault)
+
+    def faults_of_cause(self, claim: Claim) -> list[str]:
+        """What is wrong with the claims that a cause names."""
+        try:
+            named = list(cited(claim.cause or ""))
+        except ValueError as error:
+            return [str(error)]
+        faults = []
+        for one in named:
+            other = self.found.get(one.address(claim.document))
+            if other is None:
+                faults.append(f"unknown claim {one.claim!r}")
+            elif one.unit and one.unit not in UNITS:
+                faults.append(f"unknown unit {one.unit!r} of {one.claim}, expected one of {', '.join(UNITS)}")
+            elif one.unit and UNITS[one.unit].dimension != UNITS[other[0].unit].dimension:
+                faults.append(f"wrong unit {one.unit!r} of {one.claim}, which is in {other[0].unit}")
+        return faults
 
 
 def _probe_faults(signature: Signature, stated: Mapping[str, Any], unit: str | None) -> list[str]:

@@ -59,9 +59,9 @@ def report(
     lang: Annotated[str | None, typer.Option(help="Only this language, such as `en`; all without it.")] = None,
     run: Annotated[str | None, typer.Option(help="Render one run (or `latest`) beside its records instead.")] = None,
 ) -> None:
-    """Rewrite the committed reports from committed records alone."""
+    """Rewrite the committed reports, and the marked parts of the project's own texts, from committed records alone."""
     from muse.reporting import publish
-    from muse.reporting.words import languages
+    from muse.reporting.words import ENGLISH, languages
     from muse.store.files import RECORDS, find_run, read
     from muse.verify import in_order, open_ledger, stale
 
@@ -79,11 +79,14 @@ def report(
         wanted,
         templates,
     )
+    texts = [] if run or lang not in (None, ENGLISH) else _renewed(settings, ledger, records)
     for path in publish.write(found, folder):
         typer.echo(str(path))
     for path in publish.left_over(found, folder):
         path.unlink()
         typer.echo(f"removed {path}")
+    for path in publish.write({str(one.path.relative_to(settings.root)): one.content for one in texts}, settings.root):
+        typer.echo(str(path))
 
 
 def promote(run: Annotated[str, typer.Argument(help="A run's name, `latest`, or `all`.")]) -> None:
@@ -96,6 +99,18 @@ def promote(run: Annotated[str, typer.Argument(help="A run's name, `latest`, or 
     names = known_runs(runs) if run == "all" else []
     for folder in [find_run(runs, name) for name in names or [run]]:
         typer.echo(str(move(folder, results)))
+
+
+def _renewed(settings: Settings, ledger: Ledger, records: list[Record]) -> list[Any]:
+    """The project's own texts whose marked parts are not what the records give."""
+    from muse.reporting import blocks
+    from muse.reporting.quotes import Quotes
+    from muse.reporting.words import ENGLISH, load
+    from muse.verify import stale
+
+    templates, words = _templates(settings), load(ENGLISH, _templates(settings) / "messages")
+    quotes = Quotes(records, lambda record: stale(record, ledger), ledger.claims)
+    return blocks.renewed(settings.root, settings.path("reports"), blocks.renderer(quotes, words, templates))
 
 
 def _committed(settings: Settings) -> list[Record]:

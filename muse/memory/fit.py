@@ -16,27 +16,30 @@ Needs = Callable[[int], tuple[bool, int]]
 def largest(needs: Needs, budget: int, start: int, step: int) -> int:
     """The largest multiple of `step` that fits, from `start` on; larger sizes must need more.
 
-    Bytes grow as a power of the size, so the next guess is where that power meets the budget. What does not fit there
-    is left by doubled steps, since a fragmented allocator may need more than it has given out; then the gap is halved.
-    Raises UsageError when not even `step` fits.
+    Bytes grow as a power of the size, so the next guess is where that power meets the budget: away from the sizes that
+    were looked at by doubled steps, since a fragmented allocator may need more than it has given out, and halving the
+    gap where those meet. Raises UsageError when not even `step` fits.
     """
-    low, high, reach, points = 0, 0, step, []
+    low, high, up, down, points = 0, 0, step, step, []
     size = max(step, start // step * step)
     while True:
         fits, used = needs(size)
         points.append((size, used))
         if fits:
-            low = size
+            low, up = size, 2 * up if low else up
         else:
-            high, reach = size, reach * 2 if high else reach
+            high, down = size, 2 * down if high else down
         if high == step:
             raise UsageError(f"not even the smallest size, {step}, fits the budget; allow more memory")
         if high and high - low <= step:
             return low
         guess = _meeting(points, budget) // step * step
-        size = min(guess, high - reach) if high else max(guess, low + step)
-        if size <= low:
+        if not high:
+            size = max(guess, low + up)
+        elif low + up > high - down:
             size = low + (high - low) // (2 * step) * step
+        else:
+            size = min(max(guess, low + up), high - down)
 
 
 def _meeting(points: list[tuple[int, int]], budget: int) -> int:

@@ -8,6 +8,7 @@ Source: "Autocast Op Reference", PyTorch documentation.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -78,8 +79,10 @@ def as_cuda(card: Card) -> Iterator[None]:
             library.impl(name, _casting(_operator(name)), "AutocastCPU")
         for name in ACCUMULATE_IN_FLOAT32:
             library.impl(name, _accumulating(_operator(name)), "AutocastCPU")
-        for name in LEFT_ALONE:
-            library.impl(name, torch.library.fallthrough_kernel, "AutocastCPU")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that the CPU's own rule is overridden
+            for name in LEFT_ALONE:
+                library.impl(name, torch.library.fallthrough_kernel, "AutocastCPU")
         library.impl("dropout", _dropout, "AutogradCPU")
         library.impl("scaled_dot_product_attention", partial(_attention, card), "AutogradCPU")
         yield

@@ -114,6 +114,13 @@ class OfMemory(OfWorkload):
         return self
 
 
+class OfPrediction(OfMemory):
+    """A workload whose peak is predicted for this machine's card and measured on it, or several."""
+
+    among: tuple[Subject, ...] = ()
+    """For a share: these, each under the claim's other settings."""
+
+
 class OfAttention(Data):
     """One layer's attention alone, at one or several lengths."""
 

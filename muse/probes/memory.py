@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -24,7 +25,6 @@ MARGIN, SPARE = 1.1, 256 * 2**20
 def measure(claim: Claim, bench: Bench) -> Measurement:
     """The claim's bytes; under a budget the evidence is emulated. What fits a budget is 1, what runs out of it 0."""
     scope = Scope.EMULATED if claim.given.get("budget") else Scope.MEASURED
-    read = _documented if claim.protocol == "documented" else _sound
     with machine.lease(exclusive=False):
         try:
             return compared(claim, scope, lambda settings: read(claim, bench, settings))
@@ -32,6 +32,11 @@ def measure(claim: Claim, bench: Bench) -> Measurement:
             if claim.quantity != "fits" or error.reason != "out_of_memory":
                 raise
             return certain(0, scope, out_of_memory=error.detail)
+
+
+def read(claim: Claim, bench: Bench, settings: dict[str, Any]) -> Bytes:
+    """Bytes of a workload's settings, by the claim's procedure."""
+    return (_documented if claim.protocol == "documented" else _sound)(claim, bench, settings)
 
 
 def _sound(claim: Claim, bench: Bench, settings: dict[str, Any]) -> Bytes:
@@ -43,7 +48,10 @@ def _sound(claim: Claim, bench: Bench, settings: dict[str, Any]) -> Bytes:
         if cap is not None:
             with machine.admission(cap):
                 return asdict(_isolated(bench, peak.sound, what, cap))
-        needs = predicted.sound(claim, bench, settings, this_card())["reserved"]
+
+        def needs() -> int:
+            return int(predicted.sound(claim, bench, settings, this_card())["reserved"])
+
         return asdict(_admitted(bench, needs, peak.sound, what, None))
 
     found = bench.reading({"sound": question(what, settings["model"]), "cap": cap}, answer)
@@ -63,7 +71,9 @@ def _documented(claim: Claim, bench: Bench, settings: dict[str, Any]) -> Bytes:
     asked = [question(one, named["model"]) for one, named in zip(what, sequence, strict=True)]
 
     def answer() -> list[dict[str, Any]]:
-        needs = max(row["reserved"] for row in predicted.in_order(bench, what, asked, reset, this_card()))
+        def needs() -> int:
+            return max(row["reserved"] for row in predicted.in_order(bench, what, asked, reset, this_card()))
+
         return [asdict(row) for row in _admitted(bench, needs, peak.documented, what, reset)]
 
     place = sequence.index(settings)
@@ -76,9 +86,11 @@ def _named(logits: int, found: dict[str, Any], activation: int) -> dict[str, Any
     return {**kept, "activation": activation, "logits": logits, "how": found["how"]}
 
 
-def _admitted(bench: Bench, needs: int, function: Any, *args: Any) -> Any:
+def _admitted(bench: Bench, needs: Callable[[], int], function: Any, *args: Any) -> Any:
     """In a process of its own beside others, which takes what was predicted and little more, or is stopped."""
-    size = int(needs * MARGIN) + SPARE
+    if not machine.gpus():
+        return _isolated(bench, function, *args)
+    size = int(needs() * MARGIN) + SPARE
     with machine.admission(size):
         return _isolated(bench, peak.within, size, function, *args)
 

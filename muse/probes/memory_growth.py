@@ -28,7 +28,7 @@ def _activations(bench: Bench, settings: dict[str, Any]) -> int:
     what, mine = workload(settings), bench.settings
 
     def answer() -> int:
-        with machine.admission(predict(what, workspace_bytes(mine.cublas_workspace), this_card()).reserved):
+        with machine.admission(lambda: predict(what, workspace_bytes(mine.cublas_workspace), this_card()).reserved):
             found = isolate(peak.sound, what, None, environment=mine.environment, timeout=mine.timeout)
         return found.by_kind["activations"]
 

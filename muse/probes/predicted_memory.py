@@ -17,9 +17,13 @@ from muse.probes.workloads import in_sequence, question, workload
 
 def measure(claim: Claim, bench: Bench) -> Measurement:
     """The claim's bytes as the claim's card would allocate them; without one, the default card."""
-    read = _documented if claim.protocol == "documented" else sound
     chosen = card(claim.given.get("card", DEFAULT))
     return compared(claim, Scope.PREDICTED, lambda settings: read(claim, bench, settings, chosen))
+
+
+def read(claim: Claim, bench: Bench, settings: dict[str, Any], chosen: Card) -> Bytes:
+    """Bytes of a workload's settings on a card, by the claim's procedure."""
+    return (_documented if claim.protocol == "documented" else sound)(claim, bench, settings, chosen)
 
 
 def sound(claim: Claim, bench: Bench, settings: dict[str, Any], chosen: Card) -> Bytes:

@@ -9,6 +9,7 @@ from muse.claims.claim import Claim, Status
 from muse.claims.measurement import Measurement
 from muse.reporting import evidence, figures
 from muse.reporting.figures import Figure
+from muse.reporting.quotes import Quotes
 from muse.reporting.words import Words
 from muse.store.record import Record
 from muse.units import UNITS
@@ -76,8 +77,10 @@ class Cell:
         return self.claim.protocol
 
 
-def cell(record: Record, base: Claim, anchor: str, words: Words, *, stale: bool) -> Cell:
-    """The cell of `record` in the row of the claim `base`."""
+def cell(  # noqa: PLR0913  one record and what it is told with
+    record: Record, base: Claim, anchor: str, words: Words, quotes: Quotes, *, stale: bool
+) -> Cell:
+    """The cell of `record` in the row of the claim `base`; `quotes` fills in the figures that its cause names."""
     claim, verdict = record.claim, record.verdict
     confirmed = verdict.status is Status.CONFIRMED
     return Cell(
@@ -87,7 +90,7 @@ def cell(record: Record, base: Claim, anchor: str, words: Words, *, stale: bool)
         status=verdict.status.value,
         reason=words.reason(verdict.reason),
         detail="" if verdict.detail == claim.cause else verdict.detail,
-        cause=None if confirmed or not claim.cause else words.say(claim.cause),
+        cause=None if confirmed or not claim.cause else quotes.fill(words.say(claim.cause), claim.document, words),
         stale=stale,
         unit=figures.label(claim.unit),
         tex_unit=UNITS[claim.unit].tex,

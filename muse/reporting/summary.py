@@ -11,6 +11,8 @@ from muse.reporting.escape import markdown as safe
 from muse.reporting.escape import markdown_code as code
 from muse.reporting.evidence import chosen
 from muse.reporting.history import Change
+from muse.reporting.quotes import Quotes
+from muse.reporting.words import load
 from muse.store.record import Record
 
 MARKER = "<!-- muse -->"
@@ -35,7 +37,7 @@ def summary(
     lines = [MARKER, "## Claims", "", *_table(shown, stale)]
     if base is not None:
         lines += ["", f"## Changed since {safe(base)}", *history.markdown(changes)]
-    return capped([*lines, "", "## Not confirmed", "", *_unconfirmed(shown)])
+    return capped([*lines, "", "## Not confirmed", "", *_unconfirmed(shown, Quotes(records, stale))])
 
 
 def _table(records: Sequence[Record], stale: Callable[[Record], bool]) -> Iterator[str]:
@@ -49,11 +51,12 @@ def _table(records: Sequence[Record], stale: Callable[[Record], bool]) -> Iterat
         yield f"| {safe(name)} | {' | '.join(map(str, figures))} |"
 
 
-def _unconfirmed(records: Sequence[Record]) -> Iterator[str]:
+def _unconfirmed(records: Sequence[Record], quotes: Quotes) -> Iterator[str]:
     """Every refuted or inconclusive claim with its sentence and its cause."""
     told = [record for record in records if record.verdict.status in (Status.REFUTED, Status.INCONCLUSIVE)]
+    words = load()
     for record in told:
-        cause = record.claim.cause or "No cause is recorded."
+        cause = quotes.fill(record.claim.cause or "No cause is recorded.", record.claim.document, words)
         yield f"- {code(record.claim.id)}: {record.verdict.status}. {safe(record.claim.says)} *{safe(cause)}*"
     if not told:
         yield "Nothing is refuted or inconclusive."

@@ -13,6 +13,7 @@ from muse.reporting import evidence, figures, places
 from muse.reporting.cell import Cell, cell
 from muse.reporting.figures import Figure
 from muse.reporting.places import Machine
+from muse.reporting.quotes import Quotes
 from muse.reporting.words import ENGLISH, Words, language_of, load
 from muse.store.record import Record
 
@@ -168,7 +169,10 @@ def build(  # noqa: PLR0913  the two last are ornaments
     words.require(text for record in shown for text in _prose(record.claim))
     homes = evidence.row_homes([record.claim for record in shown])
     known = {record.claim.id: record.claim for record in shown}
-    cells = {r.claim.id: cell(r, known[homes[r.claim.id]], _anchor(r.claim.id), words, stale=stale(r)) for r in shown}
+    quotes = Quotes(records, stale)
+    cells = {
+        r.claim.id: cell(r, known[homes[r.claim.id]], _anchor(r.claim.id), words, quotes, stale=stale(r)) for r in shown
+    }
     documents = []
     for name in sorted({record.claim.document for record in shown}):
         mine = [cells[record.claim.id] for record in shown if record.claim.document == name]

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from muse.config import load_settings
+from muse.memory.card import card
 from muse.memory.predict import predict, workspace_bytes
 from muse.probes.workloads import workload
 from muse.reporting import publish
@@ -51,7 +52,7 @@ def test_the_prediction_is_within_a_hundredth_of_the_committed_measurement(recor
     """Three billion parameters, predicted here and measured on a GPU."""
     address = f"phase7_vs_phase8/peak_vram_sound[maximum-{model.split('_')[0]}]"
     measured = [r.measurement.value for r in records if r.claim.id == address and r.measurement][-1]
-    found = predict(workload({"model": model}), workspace_bytes(SETTINGS.cublas_workspace)).total_bytes
+    found = predict(workload({"model": model}), workspace_bytes(SETTINGS.cublas_workspace), card("h100")).total_bytes
     assert found == pytest.approx(measured, rel=0.01)
 
 

@@ -15,6 +15,7 @@ import pytest
 from muse import machine
 from muse.config import Settings, load_settings
 from muse.memory import peak
+from muse.memory.card import this_card
 from muse.memory.isolate import isolate
 from muse.memory.peak import Peak
 from muse.memory.predict import Footprint, predict, workspace_bytes
@@ -99,7 +100,7 @@ def measured(alone) -> Callable[..., Peak]:
 def predicted(settings) -> Callable[..., Footprint]:
     """The same, predicted."""
     workspace = workspace_bytes(settings.cublas_workspace)
-    return cache(lambda model, **given: predict(workload({"model": model, **given}), workspace))
+    return cache(lambda model, **given: predict(workload({"model": model, **given}), workspace, this_card()))
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import gc
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import product
-from math import prod
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -116,23 +116,41 @@ def _products() -> Iterator[tuple[str, int, Callable[..., Call]]]:
     for a, b, c in ((512, 64, 512), (100, 4, 512), (7, 9, 11), (1023, 512, 1000)):
         size, shapes = max(a * b, b * c, a * c), f"{a}x{b}x{c}"
         for name, of in LAYOUTS.items():
-            yield f"mm {name} left {shapes}", size, lambda make, g=(a, b, c), of=of: partial(
-                torch.mm, of(make, *g[:2]), make(*g[1:])
+            yield (
+                f"mm {name} left {shapes}",
+                size,
+                lambda make, g=(a, b, c), of=of: partial(torch.mm, of(make, *g[:2]), make(*g[1:])),
             )
-            yield f"mm {name} right {shapes}", size, lambda make, g=(a, b, c), of=of: partial(
-                torch.mm, make(*g[:2]), of(make, *g[1:])
+            yield (
+                f"mm {name} right {shapes}",
+                size,
+                lambda make, g=(a, b, c), of=of: partial(torch.mm, make(*g[:2]), of(make, *g[1:])),
             )
-            yield f"addmm {name} left {shapes}", size, lambda make, g=(a, b, c), of=of: partial(
-                torch.addmm, make(g[2]), of(make, *g[:2]), make(*g[1:])
+            yield (
+                f"addmm {name} left {shapes}",
+                size,
+                lambda make, g=(a, b, c), of=of: partial(torch.addmm, make(g[2]), of(make, *g[:2]), make(*g[1:])),
             )
-            yield f"bmm {name} left {shapes}", 3 * size, lambda make, g=(a, b, c), of=of: partial(
-                torch.bmm, of(make, *g[:2]).expand(3, *g[:2]), make(3, *g[1:])
+            yield (
+                f"bmm {name} left {shapes}",
+                3 * size,
+                lambda make, g=(a, b, c), of=of: partial(
+                    torch.bmm, of(make, *g[:2]).expand(3, *g[:2]), make(3, *g[1:])
+                ),
             )
-        yield f"baddbmm stepped {shapes}", 3 * size, lambda make, g=(a, b, c): partial(
-            torch.baddbmm, make(1, 1, g[2]), make(3, g[0], 2 * g[1])[..., ::2], make(3, *g[1:])
+        yield (
+            f"baddbmm stepped {shapes}",
+            3 * size,
+            lambda make, g=(a, b, c): partial(
+                torch.baddbmm, make(1, 1, g[2]), make(3, g[0], 2 * g[1])[..., ::2], make(3, *g[1:])
+            ),
         )
-        yield f"linear backward {shapes}", size, lambda make, g=(a, b, c): _both(
-            F.linear, make(*g[:2], grad=True), make(g[2], g[1], grad=True), make(g[2], grad=True)
+        yield (
+            f"linear backward {shapes}",
+            size,
+            lambda make, g=(a, b, c): _both(
+                F.linear, make(*g[:2], grad=True), make(g[2], g[1], grad=True), make(g[2], grad=True)
+            ),
         )
 
 
@@ -162,8 +180,10 @@ def _rowwise() -> Iterator[tuple[str, int, Callable[..., Call]]]:
     for n, d in ((5, 40), (64, 1000), (1024, 4096), (511, 50257)):
         for name, of in ROWWISE.items():
             yield f"{name} {n}x{d}", n * d, lambda make, n=n, d=d, of=of: _both(of, make(n, d, grad=True))
-        yield f"cross_entropy {n}x{d}", n * d, lambda make, n=n, d=d: _both(
-            partial(F.cross_entropy, target=_indices(make, d, n)), make(n, d, grad=True)
+        yield (
+            f"cross_entropy {n}x{d}",
+            n * d,
+            lambda make, n=n, d=d: _both(partial(F.cross_entropy, target=_indices(make, d, n)), make(n, d, grad=True)),
         )
 
 
@@ -181,60 +201,66 @@ def _convolutions() -> Iterator[tuple[str, int, Callable[..., Call]]]:
             return F.conv1d(x.transpose(1, 2), weight, padding=1, groups=d).transpose(1, 2)
 
         for name, of, shape in (("plain", convolve, (b, d, n)), ("transposed", across, (b, n, d))):
-            yield f"depthwise {name} {b}x{d}x{n}", b * d * n, lambda make, of=of, shape=shape, d=d: _both(
-                of, make(*shape, grad=True), make(d, 1, 3, grad=True)
+            yield (
+                f"depthwise {name} {b}x{d}x{n}",
+                b * d * n,
+                lambda make, of=of, shape=shape, d=d: _both(of, make(*shape, grad=True), make(d, 1, 3, grad=True)),
             )
 
 
 def _lookups() -> Iterator[tuple[str, int, Callable[..., Call]]]:
     for (v, d), n in product(((100, 16), (1000, 64), (10000, 512)), (1, 5, 100, 768, 1024, 3072)):
-        yield f"embedding {n} of {v}x{d}", v * d, lambda make, v=v, d=d, n=n: _both(
-            partial(F.embedding, _indices(make, v, 1, n)), make(v, d, grad=True)
+        yield (
+            f"embedding {n} of {v}x{d}",
+            v * d,
+            lambda make, v=v, d=d, n=n: _both(partial(F.embedding, _indices(make, v, 1, n)), make(v, d, grad=True)),
         )
         if n <= 1024:
-            yield f"index {n} of {v}x2x{d}", 2 * v * d, lambda make, v=v, d=d, n=n: _both(
-                lambda table, at: table[at], make(v, 2, d, grad=True), _indices(make, v, 1, n)
+            yield (
+                f"index {n} of {v}x2x{d}",
+                2 * v * d,
+                lambda make, v=v, d=d, n=n: _both(
+                    lambda table, at: table[at], make(v, 2, d, grad=True), _indices(make, v, 1, n)
+                ),
             )
 
 
 def _attentions() -> Iterator[tuple[str, int, Callable[..., Call]]]:
-    ways = [(False, 0.0), (True, 0.0), (False, 0.1)]
-    widths, lengths = (8, 40, 64, 100, 128, 160, 256, 264, 458, 512), ((1, 512), (17, 17), (128, 128), (1000, 512))
-    for (b, h), d in product(((1, 8), (3, 5)), widths):
-        for (n, m), (causal, p) in product((*lengths, (64, 2048), (2048, 2048)), ways):
-            if b * h * n * d > 1.7e7 or (causal and n != m):
-                continue
-            for backward in (False, True):
-                name = f"attention {b}x{h}x{n}x{d} on {m}{' causal' * causal}{' dropout' * bool(p)}{' backward' * backward}"
-                size = b * h * max(n * d, m * d, n * m)
-                yield name, size, partial(_attention, q=(b, n, h, d), m=m, causal=causal, p=p, backward=backward)
+    ways = {"": {}, " causal": {"is_causal": True}, " dropout": {"dropout_p": 0.1}}
+    widths, lengths = (8, 40, 64, 100, 128, 160, 256, 264, 458, 512), ((1, 512), (17, 17), (64, 2048), (1000, 1000))
+    shapes = [(1, 8, n, m, d) for (n, m), d in product((*lengths, (128, 512), (2048, 2048)), widths)]
+    shapes += [(3, 5, n, m, d) for (n, m), d in product(((128, 128), (1000, 1000)), (36, 64, 96, 200, 320))]
+    for (b, h, n, m, d), way, backward in product(shapes, ways, (False, True)):
+        if (backward or not way) and (n == m or "causal" not in way):
+            name = f"attention{way}{' backward' * backward} {b}x{h}x{n}x{d} on {m}"
+            size = b * h * max(n * d, m * d, n * m)
+            yield name, size, partial(_attention, q=(b, n, h, d), m=m, backward=backward, **ways[way])
 
 
-def _attention(
-    make: Callable[..., Tensor], *, q: tuple[int, ...], m: int, causal: bool, p: float, backward: bool
-) -> Call:
+def _attention(make: Callable[..., Tensor], *, q: tuple[int, ...], m: int, backward: bool, **way: Any) -> Call:
     b, _, h, d = q
     inputs = [make(*shape, grad=backward).transpose(1, 2) for shape in (q, (b, m, h, d), (b, m, h, d))]
-    attend = partial(F.scaled_dot_product_attention, dropout_p=p, is_causal=causal)
+    attend = partial(F.scaled_dot_product_attention, **way)
     return _both(attend, *inputs) if backward else partial(attend, *inputs)
 
 
-def measure() -> tuple[dict[str, int], float]:
+def measure() -> dict[str, int]:
     """What every call of the grid allocates on this GPU at once, beyond what is there before it."""
     device, found = torch.device("cuda"), {}
     _warm(device)
+    beside = _filled()
     gc.freeze()
     for name, call in grid(device):
         call()
         _clean()
-        held = _filled()
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
         call()
         torch.cuda.synchronize()
         found[name] = torch.cuda.max_memory_allocated() - before
-        del call, held
+        del call
         _clean()
+    del beside
     return found
 
 
@@ -272,14 +298,10 @@ def predict(card: Card, largest: float = float("inf")) -> dict[str, int]:
                 continue
             with Tracker(card, 0) as tracker:
                 call = prepare(torch.device("cpu"))
+                tracker.allocator.empty()
                 tracker.reset()
                 before = tracker.live.total()
                 call()
                 found[name] = tracker.peak.total() - before
                 del call
     return found
-
-
-def elements(shape: tuple[int, ...]) -> int:
-    """How many there are."""
-    return prod(shape)

@@ -8,7 +8,8 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from muse.memory.optimizers import OPTIMIZERS
-from muse.memory.predict import predict
+from muse.memory.card import card
+from muse.memory.predict import predict, predict_documented
 from muse.memory.workload import Workload
 
 V, D = 128, 64
@@ -38,7 +39,7 @@ class Stack(nn.Module):
 def step(layers: int = 4, *, recompute: bool = False, **stated):
     """Return the footprint of a training step."""
     build = partial(Stack, layers, recompute=recompute)
-    return predict(Workload(build, V, **{"tokens": N, "dtype": "float32", "train": True, **stated}), 0)
+    return predict(Workload(build, V, **{"tokens": N, "dtype": "float32", "train": True, **stated}), 0, card("h100"))
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
@@ -93,7 +94,7 @@ def test_the_sum_of_the_logits_keeps_them_alive():
         def __init__(self) -> None:
             super().__init__(nn.Embedding(V, D), nn.Linear(D, 16 * D, bias=False), nn.Linear(16 * D, V, bias=False))
 
-    found = predict(Workload(Wide, V, N, dtype="float32", train=True, optimizer="none", loss="sum"), 0)
+    found = predict(Workload(Wide, V, N, dtype="float32", train=True, optimizer="none", loss="sum"), 0, card("h100"))
     logits = N * V * 4
     hidden = N * 16 * D * 4
     ids = 8192
@@ -103,17 +104,17 @@ def test_the_sum_of_the_logits_keeps_them_alive():
     assert found.by_kind["activations"] == ids + inputs + 2 * hidden + logits + loss + its_gradient + head
 
 
-def test_a_model_made_in_its_dtype_needs_its_own_bytes_to_load():
-    """There is no copy on the way."""
-    found = step(dtype="float16")
-    assert found.loading_bytes == found.model_bytes == found.by_kind["parameters"]
+def loading(build, vocabulary=V, **stated):
+    """Return the footprint by the documents' procedure, whose peak includes loading, of a pass over two tokens."""
+    what = Workload(build, vocabulary, 2, **stated)
+    return predict_documented([what], "before_loading", 0, card("h100"))[0]
 
 
-def test_a_model_through_float32_needs_them_at_first():
-    """All of float32, and the half-precision copy of the first parameter converted: a child's, not its parent's."""
-    found = step(dtype="float16", through_float32=True)
-    assert found.loading_bytes == 2 * found.model_bytes + V * D * 2
-    assert found.model_bytes == step(dtype="float16").model_bytes
+def test_a_model_through_float32_needs_all_of_it_and_the_first_copy():
+    """That of the first parameter converted: a child's, not its parent's."""
+    found = loading(partial(Stack, 4), through_float32=True)
+    assert found.total_bytes == 2 * found.model_bytes + V * D * 2
+    assert found.model_bytes == loading(partial(Stack, 4)).model_bytes
 
 
 def test_the_largest_moment_of_loading_may_come_later():
@@ -122,15 +123,14 @@ def test_the_largest_moment_of_loading_may_come_later():
     def build():
         return nn.Sequential(nn.Embedding(V, 4), nn.Linear(4, 4096, bias=False))
 
-    found = predict(Workload(build, V, N, dtype="float16", through_float32=True), 0)
     first, second = V * 4, 4 * 4096
-    assert found.loading_bytes == 4 * (first + second) - 2 * first + 2 * second
+    assert loading(build, through_float32=True).total_bytes == 4 * (first + second) - 2 * first + 2 * second
 
 
 def test_float32_through_float32_is_no_conversion():
     """Nothing is copied where nothing changes."""
-    found = step(through_float32=True)
-    assert found.loading_bytes == found.model_bytes
+    made, converted = (loading(partial(Stack, 4), dtype="float32", through_float32=way) for way in (False, True))
+    assert converted == made
 
 
 def test_the_fused_inference_path_is_back_after_a_prediction():

@@ -6,7 +6,8 @@ from torch import Tensor, nn
 from torch._subclasses import FakeTensorMode
 
 from kernels.linear_attention import linear_attention, reference
-from muse.memory.predict import Tracker
+from muse.memory.card import card
+from muse.memory.tracker import Tracker
 from muse.models import build, phase8
 from muse.models.phase8 import Config, TangentSpaceLinearAttention
 from muse.nn.hyperbolic import exp0
@@ -182,7 +183,7 @@ def test_without_data_the_configured_curvature_selects_the_mode():
     """A fake parameter has no value, so the configuration stands for it: the hybrid mode makes N x N scores."""
     sizes = {}
     for name, c in MODES.items():
-        with FakeTensorMode(), Tracker() as tracker:
+        with FakeTensorMode(), Tracker(card("h100"), 0) as tracker:
             torch.no_grad()(TangentSpaceLinearAttention(Config(SHAPE, c)))(torch.randn(1, 1000, 12))
         sizes[name] = tracker.peak.total()
     scores = 3 * 1000**2 * 4

@@ -1,0 +1,35 @@
+"""How far a predicted peak is from the measured one, on this machine's card."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+from muse import machine
+from muse.claims.claim import Claim, Scope
+from muse.claims.measurement import Measurement, certain
+from muse.memory.card import this_card
+from muse.probes import memory, predicted_memory
+from muse.probes.bench import Bench
+from muse.probes.workloads import subject
+
+NEAR = 2 * 2**20
+"""Bytes within which a prediction is near."""
+
+
+def measure(claim: Claim, bench: Bench) -> Measurement:
+    """The miss as a share of the measured peak, or which share of the peaks `among` these is predicted nearly."""
+    among = claim.given.get("among") or (None,)
+    with machine.lease(exclusive=False):
+        peaks = [_peaks(claim, bench, subject(claim.given, one)) for one in among]
+    if claim.quantity == "near":
+        near = [abs(predicted - measured) <= NEAR for predicted, measured in peaks]
+        return certain(Fraction(sum(near), len(near)), Scope.MEASURED, peaks=peaks)
+    predicted, measured = peaks[0]
+    how = {"predicted": predicted, "measured": measured, "card": this_card().name}
+    return certain(abs(Fraction(predicted - measured, measured)), Scope.MEASURED, **how)
+
+
+def _peaks(claim: Claim, bench: Bench, settings: dict[str, Any]) -> tuple[int, int]:
+    predicted = predicted_memory.read(claim, bench, settings, this_card())["peak"]
+    return predicted, memory.read(claim, bench, settings)["peak"]
