@@ -164,7 +164,6 @@ class Claim(Data):
         )
         return hashlib.sha256(json.dumps(judged, sort_keys=True).encode()).hexdigest()[:16]
 
-
     def question(self) -> str:
         """What its probe is asked, apart from whether it measures or predicts: claims with one question share evidence.
 

@@ -3,6 +3,7 @@
 One folder per document, with `document.yaml` about the document itself and one file per section;
 `numbers.yaml`, where there is one, belongs to `muse.coverage`.
 A claim may hold a table of `cases`; each case repeats only what differs, so that YAML reads like the document.
+A cause may name another claim in braces, `{peak[ultra]}`, where reports print that claim's figure.
 """
 
 from __future__ import annotations
@@ -55,10 +56,7 @@ class CaseEntry(Data):
     expect: Expect | None = Field(None, description="The bound; by default, equal to the documented number.")
     tolerance: Tolerance | None = Field(None, description="Overrides the default tolerance of `equals`.")
     recorded: Status | None = Field(None, description="The verdict that we last stood behind.")
-    cause: str | None = Field(
-        None,
-        description="Why, in one sentence, when the verdict is not confirmed; {claim[case]} stands for that claim's figure.",
-    )
+    cause: str | None = Field(None, description="Why, in one sentence, when the verdict is not confirmed.")
 
 
 class ClaimEntry(CaseEntry):

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from muse.claims.claim import Claim, Ledger, Status
+from muse.claims.claim import Claim, Ledger, Scope, Status
 from muse.cli.printing import Json, print_json
 from muse.config import Settings, load_settings
 
 if TYPE_CHECKING:
     from muse.coverage.match import Coverage, Place
     from muse.coverage.page import Shown
+    from muse.reporting.verdicts import Verdicts
 
 Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Markdown or LaTeX documents.")]
 As = Annotated[str | None, typer.Option("--as", help="The document's name, where the file is called otherwise.")]
@@ -49,25 +50,29 @@ def coverage(files: Files, as_: As = None, html: Html = None, as_json: Json = Fa
 
 def _verdicts(settings: Settings, ledger: Ledger, coverages: Sequence[Coverage]) -> Mapping[str, Shown]:
     """The verdict of every bound claim by its id: by committed evidence, else as recorded."""
-    from muse.coverage.page import Shown
-    from muse.reporting.evidence import chosen
+    from muse.reporting.verdicts import Verdicts
     from muse.store.files import read_all
     from muse.verify import stale
 
-    records = {record.claim.id: record for record in chosen(read_all(settings.path("results")))}
-
-    def status(claim: Claim) -> Status:
-        return records[claim.id].verdict.status if claim.id in records else claim.recorded
-
-    def shown(claim: Claim) -> Shown:
-        record, mine = records.get(claim.id), status(claim)
-        beside = [c for c in ledger.claims if c.beside == claim.id.split("[")[0] and claim.case in (None, c.case)]
-        others = [c for c in beside if status(c) not in (mine, Status.UNMEASURED)]
-        told = tuple(dict.fromkeys(f"{c.name} is {status(c)}" for c in others))
-        return Shown(mine, record is None, record is not None and stale(record, ledger), told)
-
+    verdicts = Verdicts(read_all(settings.path("results")), lambda record: stale(record, ledger), ledger.claims)
     bound = {place.claim.id: place.claim for one in coverages for place in one.places if place.claim}
-    return {id_: shown(claim) for id_, claim in bound.items()}
+    return {id_: _shown(claim, verdicts) for id_, claim in bound.items()}
+
+
+def _shown(claim: Claim, verdicts: Verdicts) -> Shown:
+    """The claim's verdict, and what is told beside it: its prediction's, and those of the claims beside it."""
+    from muse.coverage.page import Shown
+
+    mine = verdicts.of(claim)
+    told = []
+    for other in verdicts.beside(claim):
+        one = verdicts.of(other)
+        marks = ["predicted"] if one.scope is Scope.PREDICTED else []
+        marks += [f"the prediction is {one.prediction}"] if one.prediction else []
+        if one.status is not Status.UNMEASURED and (one.status is not mine.status or one.prediction):
+            told.append(f"{other.name} is {one.status}" + "".join(f", {mark}" for mark in marks))
+    beside = tuple(dict.fromkeys(told))
+    return Shown(mine.status, mine.recorded, mine.stale, beside, mine.scope, mine.prediction)
 
 
 def _facts(one: Coverage, verdicts: Mapping[str, Shown]) -> dict[str, Any]:
@@ -85,6 +90,8 @@ def _facts(one: Coverage, verdicts: Mapping[str, Shown]) -> dict[str, Any]:
                 "is": kind(place, verdicts),
                 "claim": place.claim and place.claim.id,
                 "recorded": place.claim and verdicts[place.claim.id].recorded,
+                "scope": place.claim and verdicts[place.claim.id].scope,
+                "prediction": place.claim and verdicts[place.claim.id].prediction,
                 "reason": place.reason,
             }
             for place in one.places
@@ -128,3 +135,5 @@ def _print_counts(one: Coverage, verdicts: Mapping[str, Shown]) -> None:
     for name, count in rows.items():
         why = ", ".join(f"{reason} {n}" for reason, n in reasons.items()) if name == "declared" else ""
         typer.echo(f"{name:>13}  {count:>4}  {why}".rstrip())
+    if predicted := sum(place.claim is not None and verdicts[place.claim.id].predicted for place in one.places):
+        typer.echo(f"    predicted  {predicted:>4}  of these, decided by a prediction alone")

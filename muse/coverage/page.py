@@ -9,7 +9,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from muse.claims.claim import Status
+from muse.claims.claim import Scope, Status
 from muse.coverage.match import Coverage, Place
 
 
@@ -23,9 +23,20 @@ class Shown:
     stale: bool
     beside: tuple[str, ...]
     """Claims beside this one that another procedure decided otherwise, with their verdicts."""
+    scope: Scope | None = None
+    """Of the evidence that decides; None where there is none."""
+    prediction: Status | None = None
+    """What the prediction says, where it differs from the measurement that decides."""
+
+    @property
+    def predicted(self) -> bool:
+        """Whether the verdict rests on a prediction alone."""
+        return self.scope is Scope.PREDICTED
 
     def __str__(self) -> str:
-        marks = [*(["recorded"] if self.recorded else []), *(["stale"] if self.stale else []), *self.beside]
+        held = {"recorded": self.recorded, "predicted": self.predicted, "stale": self.stale}
+        marks = [mark for mark, holds in held.items() if holds]
+        marks += [*([f"the prediction is {self.prediction}"] if self.prediction else []), *self.beside]
         return f"{self.status} ({'; '.join(marks)})" if marks else str(self.status)
 
 
@@ -78,7 +89,7 @@ def _pieces(coverage: Coverage, verdicts: Mapping[str, Shown]) -> Iterator[dict[
         number = place.number
         yield {"text": text[end : number.start], "kind": "", "about": ""}
         shown = verdicts[place.claim.id] if place.claim else None
-        marks = kind(place, verdicts) + (" differs" if shown and shown.beside else "")
+        marks = kind(place, verdicts) + (" differs" if shown and (shown.beside or shown.prediction) else "")
         about = f"{place.claim.id}: {shown}" if place.claim else place.reason
         yield {"text": number.printed, "kind": marks, "about": about or "no claim is bound to it"}
         end = number.end

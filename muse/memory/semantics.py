@@ -84,6 +84,7 @@ def as_cuda(card: Card) -> Iterator[None]:
             for name in LEFT_ALONE:
                 library.impl(name, torch.library.fallthrough_kernel, "AutocastCPU")
         library.impl("dropout", _dropout, "AutogradCPU")
+        library.impl("linear", _linear, "AutogradCPU")
         library.impl("scaled_dot_product_attention", partial(_attention, card), "AutogradCPU")
         yield
     finally:
@@ -93,6 +94,17 @@ def as_cuda(card: Card) -> Iterator[None]:
 def _dropout(x: torch.Tensor, p: float, train: bool) -> torch.Tensor:  # noqa: FBT001  # the operator's signature
     dropped: torch.Tensor = torch.native_dropout(x, p, train)[0] if train and p > 0 else x
     return dropped
+
+
+def _linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
+    """As plain tensors are mapped; under a mode, PyTorch adds the bias out of place. Source: ATen/native/Linear.cpp."""
+    if bias is None:
+        return x.matmul(weight.t())
+    if x.dim() == 2:
+        return torch.addmm(bias, x, weight.t())
+    if x.dim() == 3 and x.is_contiguous():
+        return torch.addmm(bias, x.flatten(0, 1), weight.t()).unflatten(0, x.shape[:2])
+    return x.matmul(weight.t()).add_(bias)
 
 
 def _attention(  # noqa: PLR0913, PLR0917  # the operator's signature

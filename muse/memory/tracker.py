@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import BackwardCFunction
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -25,8 +26,37 @@ PRODUCTS = {_aten.mm.default, _aten.addmm.default, _aten.bmm.default, _aten.badd
 ON_THE_HOST = {_aten._scaled_dot_product_efficient_attention.default: 2}
 """Operations whose results are numbers on the CPU from this one on."""
 
-LAST_FIRST = {_aten.native_dropout.default}
-"""Operations that allocate their last result first: for dropout, the mask."""
+ORDER = {
+    _aten.native_dropout.default: (1, 0),
+    _aten._scaled_dot_product_cudnn_attention.default: (-3, -2, 0, 1),
+}
+"""The order in which operations allocate their results, where it is another: the mask and the seeds come first."""
+
+
+def _accumulates(args: Any) -> bool:
+    """Whether the engine adds two gradients of one tensor, and may write to the first, which nobody else holds.
+
+    It does so with plain tensors, and never under a mode like ours. Source: `accumulate` in
+    torch/csrc/autograd/input_buffer.cpp.
+    """
+    if torch._C._current_graph_task_id() == -1 or torch.is_grad_enabled() or len(args) != 2:
+        return False
+    node, (first, second) = torch._C._current_autograd_node(), args
+    if isinstance(node, BackwardCFunction) or not isinstance(second, Tensor) or first.shape != second.shape:
+        return False
+    alone = torch._C._storage_Use_Count(first.untyped_storage()._cdata) <= 2  # the tensor's, and the one just asked for
+    return alone and first.dtype == second.dtype and _dense(first)
+
+
+def _dense(x: Tensor) -> bool:
+    """Whether its elements fill memory without gap or overlap, in whatever order of dimensions."""
+    expected = 1
+    for stride, size in sorted(zip(x.stride(), x.shape, strict=True)):
+        if size != 1:
+            if stride != expected:
+                return False
+            expected *= size
+    return True
 
 
 class Tracker(TorchDispatchMode):
@@ -45,9 +75,11 @@ class Tracker(TorchDispatchMode):
         kwargs = kwargs or {}
         if func is _aten._local_scalar_dense.default:
             return 1.0  # what a fake tensor holds, nobody knows; memory must not depend on it
+        if func is _aten.add.Tensor and _accumulates(args):
+            func = _aten.add_.Tensor
         out = func(*args, **kwargs)
         leaves = tree_leaves(out)[: ON_THE_HOST.get(func)]
-        for leaf in reversed(leaves) if func in LAST_FIRST else leaves:
+        for leaf in map(leaves.__getitem__, ORDER.get(func, range(len(leaves)))):
             if isinstance(leaf, Tensor) and leaf.untyped_storage()._cdata not in self._held:
                 self.hold(leaf, "activations")
         self._inside(func, args, kwargs)

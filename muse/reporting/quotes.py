@@ -54,7 +54,9 @@ class Quotes:
         return self._newest([record for record in self._answers(claim) if _rank(record) == _RANK[Scope.PREDICTED]])
 
     def _answers(self, claim: Claim) -> list[Record]:
-        return [record for name in self._alike[claim.question()] for record in self._taken[name]]
+        """Its own records, and those of the claims that put its question to the other probe of the pair."""
+        others = (name for name in self._alike[claim.question()] if self.claims[name].probe != claim.probe)
+        return [record for name in (claim.id, *others) for record in self._taken[name]]
 
     def _newest(self, records: Sequence[Record]) -> Record | None:
         in_time = sorted(records, key=lambda record: (when(record), record.id), reverse=True)
@@ -63,7 +65,7 @@ class Quotes:
     def figure(self, address: str, words: Words, unit: str | None = None) -> str:
         """The claim's figure with its unit, in words where it is only predicted or not measured yet."""
         claim = self.claims.get(address)
-        record = claim and self.best(claim)
+        record = None if claim is None else self.best(claim)
         if claim is None or record is None or record.measurement is None:
             return words.text("quote.unmeasured")
         text = figure(record.measurement.value, claim, unit or claim.unit)

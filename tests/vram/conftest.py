@@ -11,7 +11,9 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import torch
 
+from kernels.case import Case
 from muse import machine
 from muse.config import Settings, load_settings
 from muse.memory import peak
@@ -19,6 +21,7 @@ from muse.memory.card import this_card
 from muse.memory.isolate import isolate
 from muse.memory.peak import Peak
 from muse.memory.predict import Footprint, predict, workspace_bytes
+from muse.probes import operator_calls
 from muse.probes.workloads import workload
 
 SUBJECTS = '''
@@ -101,6 +104,18 @@ def predicted(settings) -> Callable[..., Footprint]:
     """The same, predicted."""
     workspace = workspace_bytes(settings.cublas_workspace)
     return cache(lambda model, **given: predict(workload({"model": model, **given}), workspace, this_card()))
+
+
+@pytest.fixture(scope="session")
+def inputs() -> Callable[[Case, torch.dtype], dict[str, Any]]:
+    """Makes the inputs of an operator's case; tests/unit/kernels/test_vram_bodies.py makes small ones on the CPU."""
+    return lambda case, dtype: case.make_inputs("cuda", dtype, 0)
+
+
+@pytest.fixture(scope="session")
+def extra_bytes() -> Callable[[Callable[[], object]], int]:
+    """Measures what a call holds beyond what it is given and returns; there it is counted."""
+    return operator_calls.extra_bytes
 
 
 @pytest.fixture(scope="session")

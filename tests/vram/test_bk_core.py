@@ -12,17 +12,17 @@ pytestmark = pytest.mark.gpu
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
-def test_the_kernel_agrees_with_the_definition_on_a_gpu(dtype):
+def test_the_kernel_agrees_with_the_definition_on_a_gpu(inputs, dtype):
     """G and every gradient."""
-    given = CASES[0].make_inputs("cuda", dtype, 0)
+    given = inputs(CASES[0], dtype)
     assert implementation(given["a"]) == "triton"
     found = excesses(bk_core, reference.bk_core, given)
     assert all(ratio <= CASES[0].k for ratio in found.values()), found
 
 
-def test_at_16384_rows_the_relative_error_is_at_most_1e_4():
+def test_at_16384_rows_the_relative_error_is_at_most_1e_4(inputs):
     """Entry by entry, against double precision."""
-    given = CASES[1].make_inputs("cuda", torch.float32, 0)
+    given = inputs(CASES[1], torch.float32)
     wide = [x.to(torch.complex128 if x.is_complex() else torch.float64) for x in given.values()]
     exact = reference.bk_core(*wide)
     assert float(((bk_core(**given) - exact).abs() / exact.abs()).max()) <= 1e-4

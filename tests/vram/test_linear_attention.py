@@ -16,9 +16,9 @@ pytestmark = pytest.mark.gpu
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
-def test_the_kernel_agrees_with_the_definition_on_a_gpu(case, dtype, causal):
+def test_the_kernel_agrees_with_the_definition_on_a_gpu(inputs, case, dtype, causal):
     """On one sequence of four heads: float64 takes its time. Forward and every gradient."""
-    given = case.make_inputs("cuda", dtype, 0)
+    given = inputs(case, dtype)
     given = {name: x[:1, :4] if name in {"q", "k", "v"} else x for name, x in given.items()} | {"causal": causal}
     assert implementation(given["q"]) == "triton"
     del given["feature"]

@@ -13,9 +13,9 @@ pytestmark = pytest.mark.gpu
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
-def test_the_kernel_agrees_with_the_definition_on_a_gpu(case, dtype):
+def test_the_kernel_agrees_with_the_definition_on_a_gpu(inputs, case, dtype):
     """The product and every gradient."""
-    given = case.make_inputs("cuda", dtype, 0)
+    given = inputs(case, dtype)
     assert implementation(given["x"]) == "triton"
     found = excesses(semiseparable, reference.semiseparable, given)
     assert all(ratio <= case.k for ratio in found.values()), found

@@ -13,9 +13,9 @@ pytestmark = pytest.mark.gpu
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
-def test_the_kernel_agrees_with_the_definition_on_a_gpu(case, dtype):
+def test_the_kernel_agrees_with_the_definition_on_a_gpu(inputs, case, dtype):
     """Embeddings and every gradient."""
-    given = case.make_inputs("cuda", dtype, 0)
+    given = inputs(case, dtype)
     assert implementation(given["core1"]) == "triton"
     found = excesses(tensor_train, reference.tensor_train, given)
     assert all(ratio <= case.k for ratio in found.values()), found

@@ -116,6 +116,8 @@ def test_json_has_every_number_and_what_it_is(muse, project, altered):
         "is": "refuted",
         "claim": "paper/peak[b]",
         "recorded": True,
+        "scope": None,
+        "prediction": None,
         "reason": None,
     }
 

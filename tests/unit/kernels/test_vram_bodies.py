@@ -1,0 +1,73 @@
+"""The operators' tests of tests/vram, each by its own body, on the CPU: Triton interprets, and inputs are small."""
+
+from functools import partial
+from importlib.util import module_from_spec, spec_from_file_location
+from inspect import signature
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from muse.memory.card import card
+from muse.memory.tracker import Tracker
+from muse.probes.given import Operator
+
+VRAM = Path(__file__).parents[2] / "vram"
+MOST = 7
+"""The largest size along any dimension: it fills no block of any kernel, and is no power of two."""
+
+
+def load(name):
+    """A file of tests/vram as a module."""
+    spec = spec_from_file_location(f"vram_{name}", VRAM / f"{name}.py")
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+# Each is a test of this file, under its own name and its operator's.
+BODIES = {
+    f"test_{operator}_{name.removeprefix('test_')}": body
+    for operator in get_args(Operator)
+    for name, body in vars(load(f"test_{operator}")).items()
+    if name.startswith("test_")
+}
+globals().update(BODIES)
+
+
+def small(size):
+    """A size, or a shape of several, cut to `MOST`; whatever else a case is made of stays."""
+    if isinstance(size, tuple):
+        return tuple(map(small, size))
+    return min(size, MOST) if isinstance(size, int) else size
+
+
+@pytest.fixture
+def inputs():
+    """Makes the inputs of a case whose sizes are cut."""
+
+    def make(case, dtype):
+        made = case.make_inputs
+        return partial(made.func, *map(small, made.args), **made.keywords)("cpu", dtype, 0)
+
+    return make
+
+
+@pytest.fixture
+def extra_bytes():
+    """Counts what a call holds beyond what it is given and returns; what a kernel allocates inside is not seen."""
+
+    def count(call):
+        with Tracker(card("h100"), 0) as tracker:
+            results = call()
+            kept = tracker.live.total()
+        del results
+        return tracker.peak.total() - kept
+
+    return count
+
+
+def test_the_gpu_finds_every_fixture_that_a_body_asks_for():
+    """Those above stand for fixtures of the same name in tests/vram."""
+    asked = {name for body in BODIES.values() for name in signature(body).parameters}
+    assert asked & set(globals()) == asked & set(vars(load("conftest")))
