@@ -34,6 +34,8 @@ class Card:
     """What PyTorch asks of cuBLAS by default, per thread."""
     source: str
     """Where these figures are from."""
+    flash: bool = True
+    """Whether PyTorch is built with flash attention there; for Windows it is not."""
 
     def facts(self) -> dict[str, Any]:
         """The card as plain data."""
@@ -71,11 +73,12 @@ def _of_file(path: Path) -> Card:
     return _card(path, str(row.get("name", path.stem)), row)
 
 
-_NEEDED = tuple(field.name for field in fields(Card) if field.name != "name")
+_OPTIONAL = ("flash",)
+_NEEDED = tuple(field.name for field in fields(Card) if field.name not in ("name", *_OPTIONAL))
 
 
 def _card(path: Path, name: str, row: dict[str, Any]) -> Card:
-    known = {*_NEEDED, "name", "driver"}
+    known = {*_NEEDED, *_OPTIONAL, "name", "driver"}
     if unknown := sorted(set(row) - known, key=str):
         raise UsageError(f"{path}: {name} has no {unknown[0]!r}; a card has {', '.join(_NEEDED)}")
     for key in _NEEDED:
@@ -84,7 +87,9 @@ def _card(path: Path, name: str, row: dict[str, Any]) -> Card:
             raise UsageError(f"{path}: {name} lacks {key!r}; a card has {', '.join(_NEEDED)}")
         if not _allowed(key, value):
             raise UsageError(f"{path}: {key} of {name} must be {_WANTED.get(key, 'a positive integer')}, not {value!r}")
-    values = {key: row[key] for key in _NEEDED}
+    if not isinstance(row.get("flash", True), bool):
+        raise UsageError(f"{path}: flash of {name} must be true or false, not {row['flash']!r}")
+    values = {key: row[key] for key in (*_NEEDED, *_OPTIONAL) if key in row}
     return Card(name, **{**values, "capability": tuple(row["capability"])})
 
 

@@ -29,7 +29,7 @@ def backend(query: Any, card: Card) -> str:
     memory-efficient kernel needs rows of whole 16 bytes.
     """
     width = query.shape[-1]
-    if query.dtype in HALF and width <= WIDEST:
+    if query.dtype in HALF and width <= WIDEST and card.flash:
         return "cudnn" if card.capability >= (9, 0) and width % 8 == 0 else "flash"
     return "efficient" if width * query.element_size() % 16 == 0 else "math"
 

@@ -13,8 +13,6 @@ from muse.memory.tracker import Tracker
 from muse.probes.given import Operator
 
 VRAM = Path(__file__).parents[2] / "vram"
-MOST = 7
-"""The largest size along any dimension: it fills no block of any kernel, and is no power of two."""
 
 
 def load(name):
@@ -36,15 +34,15 @@ globals().update(BODIES)
 
 
 def small(size):
-    """A size, or a shape of several, cut to `MOST`; whatever else a case is made of stays."""
+    """A size as the number of its bits, so that unlike sizes stay unlike; a shape size by size."""
     if isinstance(size, tuple):
         return tuple(map(small, size))
-    return min(size, MOST) if isinstance(size, int) else size
+    return size.bit_length() if isinstance(size, int) else size
 
 
 @pytest.fixture
 def inputs():
-    """Makes the inputs of a case whose sizes are cut."""
+    """Makes the inputs of a case of small sizes."""
 
     def make(case, dtype):
         made = case.make_inputs
