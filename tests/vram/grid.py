@@ -63,6 +63,18 @@ ROWWISE: dict[str, Callable[[Tensor], Tensor]] = {
     "cumsum over columns": lambda x: x.cumsum(1),
     "cumsum in single precision": lambda x: x.cumsum(0, dtype=torch.float32),
 }
+PRODUCTS: dict[str, Callable[..., Call]] = {
+    "mm left": lambda make, of, a, b, c: partial(torch.mm, of(make, a, b), make(b, c)),
+    "mm right": lambda make, of, a, b, c: partial(torch.mm, make(a, b), of(make, b, c)),
+    "addmm left": lambda make, of, a, b, c: partial(torch.addmm, make(c), of(make, a, b), make(b, c)),
+    "bmm left": lambda make, of, a, b, c: partial(torch.bmm, of(make, a, b).expand(3, a, b), make(3, b, c)),
+    "baddbmm right": lambda make, of, a, b, c: partial(
+        torch.baddbmm, make(1, 1, c), make(3, a, b), of(make, b, c).expand(3, b, c)
+    ),
+    "linear backward": lambda make, of, a, b, c: _both(
+        F.linear, of(make, a, b).requires_grad_(), make(c, b, grad=True), make(c, grad=True)
+    ),
+}
 
 
 def grid(device: torch.device, largest: float = float("inf")) -> Iterator[tuple[str, Call]]:
@@ -114,44 +126,10 @@ def _reductions() -> Iterator[tuple[str, int, Callable[..., Call]]]:
 
 def _products() -> Iterator[tuple[str, int, Callable[..., Call]]]:
     for a, b, c in ((512, 64, 512), (100, 4, 512), (7, 9, 11), (1023, 512, 1000)):
-        size, shapes = max(a * b, b * c, a * c), f"{a}x{b}x{c}"
-        for name, of in LAYOUTS.items():
-            yield (
-                f"mm {name} left {shapes}",
-                size,
-                lambda make, g=(a, b, c), of=of: partial(torch.mm, of(make, *g[:2]), make(*g[1:])),
-            )
-            yield (
-                f"mm {name} right {shapes}",
-                size,
-                lambda make, g=(a, b, c), of=of: partial(torch.mm, make(*g[:2]), of(make, *g[1:])),
-            )
-            yield (
-                f"addmm {name} left {shapes}",
-                size,
-                lambda make, g=(a, b, c), of=of: partial(torch.addmm, make(g[2]), of(make, *g[:2]), make(*g[1:])),
-            )
-            yield (
-                f"bmm {name} left {shapes}",
-                3 * size,
-                lambda make, g=(a, b, c), of=of: partial(
-                    torch.bmm, of(make, *g[:2]).expand(3, *g[:2]), make(3, *g[1:])
-                ),
-            )
-        yield (
-            f"baddbmm stepped {shapes}",
-            3 * size,
-            lambda make, g=(a, b, c): partial(
-                torch.baddbmm, make(1, 1, g[2]), make(3, g[0], 2 * g[1])[..., ::2], make(3, *g[1:])
-            ),
-        )
-        yield (
-            f"linear backward {shapes}",
-            size,
-            lambda make, g=(a, b, c): _both(
-                F.linear, make(*g[:2], grad=True), make(g[2], g[1], grad=True), make(g[2], grad=True)
-            ),
-        )
+        for layout, name in product(LAYOUTS, PRODUCTS):
+            if layout != "plain" or "left" in name or "backward" in name:
+                prepare = partial(PRODUCTS[name], of=LAYOUTS[layout], a=a, b=b, c=c)
+                yield f"{name} {layout} {a}x{b}x{c}", 3 * max(a * b, b * c, a * c), prepare
 
 
 def _norms() -> Iterator[tuple[str, int, Callable[..., Call]]]:

@@ -34,5 +34,6 @@ def test_every_rule_is_compared_with_the_card(recorded):
 
 def test_operations_without_hidden_memory_are_compared_too(recorded):
     """A rule that sees scratch everywhere is as wrong as one that sees none."""
-    alone = sum(not found for rows in recorded.values() for _, _, found in rows)
-    assert sum(map(len, recorded.values())) >= 3000 < alone
+    found = [row[-1] for rows in recorded.values() for row in rows]
+    assert len(found) >= 3000
+    assert found.count([]) >= 3000
