@@ -44,7 +44,6 @@ CAST_TO_FLOAT32 = [
     "layer_norm",
     "native_layer_norm",
     "group_norm",
-    "rms_norm",
 ]
 """Operations that first copy their inputs to float32."""
 

@@ -18,7 +18,7 @@ from muse.probes.bench import Bench
 from muse.probes.comparison import Bytes, compared
 from muse.probes.workloads import in_sequence, question, workload
 
-MARGIN, SPARE = 1.1, 256 * 2**20
+MARGIN, SPARE = 1.25, 256 * 2**20
 """How far beyond its prediction a measurement may go."""
 
 

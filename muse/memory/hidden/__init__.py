@@ -58,6 +58,7 @@ _SDPA = "aten._scaled_dot_product_"
 RULES: dict[str, Rule] = {
     "aten.sum.default": _reduction(),
     "aten.sum.dim_IntList": _reduction(),
+    "aten.mean.default": _reduction(),
     "aten.mean.dim": _reduction(),
     "aten.linalg_vector_norm.default": _reduction(),
     "aten.amax.default": lambda given, card: _reduction(given["self"].element_size())(given, card),
