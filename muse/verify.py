@@ -186,9 +186,18 @@ def modules_of(claim: Claim) -> set[str]:
 
 
 def in_order(records: Iterable[Record], ledger: Ledger) -> list[Record]:
-    """As the ledger states the claims, whatever the order in which workers came to them; claims that are gone last."""
+    """As the ledger states the claims, whatever the order in which workers came to them; claims that are gone last.
+
+    Where a record's evidence still holds, its claim is told in today's words.
+    """
     place = {claim.id: number for number, claim in enumerate(ledger.claims)}
-    return sorted(records, key=lambda record: place.get(record.claim.id, len(place)))
+    current = {claim.id: (claim, fingerprint(claim)) for claim in ledger.claims}
+
+    def today(record: Record) -> Record:
+        claim, holds = current.get(record.claim.id, (record.claim, None))
+        return replace(record, claim=claim) if holds == record.fingerprint else record
+
+    return sorted(map(today, records), key=lambda record: place.get(record.claim.id, len(place)))
 
 
 def stale(record: Record, ledger: Ledger) -> bool:

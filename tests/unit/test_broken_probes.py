@@ -5,17 +5,20 @@ A GPU is stood in for by one that allocates what is predicted and takes as long 
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from itertools import count
 
 import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from muse import probes
+from muse import machine, probes
 from muse.claims.claim import Expect, Status
 from muse.claims.verdict import judge
 from muse.errors import Unmeasured
 from muse.memory import optimizers, peak
+from muse.memory.card import DEFAULT
+from muse.memory.card import card as known
 from muse.memory.peak import Peak
 from muse.memory.predict import predict, predict_extra
 from muse.models import baseline, phase1, phase7, phase8, phase8_push
@@ -31,6 +34,7 @@ from muse.probes import (
     capacity,
     memory,
     memory_growth,
+    predicted_memory,
     speed,
     time_growth,
 )
@@ -40,7 +44,7 @@ from muse.probes.operations import counter
 SMALL = Shape(d_model=64, layers=2, heads=1, vocabulary=256)
 WORKSPACE = 8_519_680
 STEP = {"model": "phase1_ultra", "tokens": 128, "train": True, "optimizer": "sgd"}
-ROOM = {**STEP, "tokens": 16, "budget": 2 * WORKSPACE + 2**17, "vary": "layers"}
+ROOM = {**STEP, "tokens": 16, "budget": 22 * 2**20, "vary": "layers"}
 
 Break = Callable[[pytest.MonkeyPatch], None]
 
@@ -101,6 +105,11 @@ def hungry(patch):
     patch.setitem(optimizers.MAKERS, "sgd", optimizers.MAKERS["adamw"])
 
 
+def without_workspace(patch):
+    """Let a prediction, and no measurement, forget the workspace."""
+    patch.setattr(predicted_memory, "predict", lambda what, _, card: predict(what, 0, card))
+
+
 def softmax(patch):
     """Give Phase 8 the attention of Phase 7."""
     patch.setattr(phase8, "attention", lambda config: SoftmaxAttention(config.shape))
@@ -155,6 +164,7 @@ MADE_UP: dict[str, tuple[dict, str, str, Break]] = {
     "speed": ({"model": "phase8_standard", "against": "phase7_standard"}, "cost", "times", deeper),
     "predicted_memory": (STEP, "peak", "B", leaking),
     "memory": (STEP, "peak", "B", leaking),
+    "prediction": (STEP, "miss", "times", without_workspace),
     "predicted_capacity": (ROOM, "size", "count", hungry),
     "capacity": (ROOM, "size", "count", hungry),
 }
@@ -183,18 +193,23 @@ def small(monkeypatch):
 
 @pytest.fixture
 def card(monkeypatch):
-    """A GPU that allocates what is predicted, under a cap that bites, and takes a second per 10^12 operations."""
+    """A GPU that allocates what is predicted, under a cap that bites, and takes a second per 10^12 operations.
 
-    def isolate(function, *args, environment, timeout):
+    What a budget caps is the bytes of a step, so that one byte decides, and in a search the allocator's segments.
+    """
+
+    def isolate(function, *args, environment, timeout, segments=False):
         if function is peak.extra:
             calls, dtype = args
-            return [predict_extra(call, dtype) for call in calls]
+            return [predict_extra(call, dtype, known(DEFAULT)) for call in calls]
         what, cap = args
-        found = predict(what, WORKSPACE)
-        if cap and found.total_bytes > cap:
+        found = predict(what, WORKSPACE, known(DEFAULT), cap if segments else None)
+        if not found.fits or (cap and not segments and found.total_bytes > cap):
             raise Unmeasured("out_of_memory", "CUDA out of memory")
-        size, most = found.model_bytes, found.total_bytes
-        return Peak(size, size, most, WORKSPACE, most, None, dict(found.by_kind))
+        kinds = dict(found.by_kind)
+        kinds["activations"] += kinds.pop("scratch")
+        most = found.total_bytes
+        return Peak(found.parameters, found.model_bytes, most, found.workspace, found.reserved, None, kinds)
 
     def times(calls, bench, *, replayed):
         found = {}
@@ -205,8 +220,10 @@ def card(monkeypatch):
             found[name] = [counting.get_total_flops() * 1e-12] * 3
         return found
 
-    for probe in (memory, memory_growth, capacity, attention_memory):
+    monkeypatch.setattr(machine, "gpus", tuple)
+    for probe in (memory, memory_growth, attention_memory):
         monkeypatch.setattr(probe, "isolate", isolate)
+    monkeypatch.setattr(capacity, "isolate", partial(isolate, segments=True))
     for probe in (speed, time_growth, attention_time, attention_speedup):
         monkeypatch.setattr(probe, "times", times)
 

@@ -20,9 +20,9 @@ CARD = Gpu(0, "GPU-aaaa", "NVIDIA RTX 3080", 8 * 2**30, "550.1")
 
 
 def test_a_prediction_is_the_sum_of_its_kinds(muse):
-    """All five, in bytes; without a budget nothing is said about fitting."""
+    """All six, in bytes; without a budget nothing is said about fitting."""
     facts = json.loads(muse("predict", "phase8_standard", "--json")[1])
-    assert set(facts["by_kind"]) == {"parameters", "gradients", "optimizer", "activations", "workspace"}
+    assert set(facts["by_kind"]) == {"parameters", "gradients", "optimizer", "activations", "scratch", "workspace"}
     assert facts["total_bytes"] == sum(facts["by_kind"].values()) > 2 * 2**30
     assert (facts["scope"], "fits" in facts) == ("predicted", False)
 
@@ -49,7 +49,8 @@ def test_a_budget_above_the_card_is_refused(muse, monkeypatch):
 def test_a_prediction_may_be_for_another_card(muse, monkeypatch):
     """What fits there has nothing to do with the card that is here."""
     monkeypatch.setattr(machine, "gpus", lambda: (CARD,))
-    assert json.loads(muse("predict", "phase8_standard", "--budget", "80GiB", "--json")[1])["fits"] is True
+    facts = json.loads(muse("predict", "phase8_standard", "--card", "h100", "--budget", "80GiB", "--json")[1])
+    assert (facts["card"], facts["fits"]) == ("h100", True)
 
 
 def test_measuring_without_a_gpu_is_exit_code_3_in_one_line(muse):
@@ -60,7 +61,7 @@ def test_measuring_without_a_gpu_is_exit_code_3_in_one_line(muse):
     assert "muse predict" in errors[0]
 
 
-FIT = ("fit", "phase8_standard", "--budget", "24MiB", "--tokens", "16")
+FIT = ("fit", "phase8_standard", "--budget", "32MiB", "--tokens", "16")
 
 
 @pytest.fixture
@@ -111,8 +112,8 @@ def test_a_fit_without_a_gpu_is_a_prediction_and_an_unmeasured_record(muse, mode
     assert (facts["verdict"], facts["reason"], facts["measured"]) == ("unmeasured", "no_gpu", None)
     assert facts["predicted"]["varied"] == "width"
     [record] = files.read(Path(facts["record"]))
-    assert record.claim.id.startswith(f"fit/{mode}[phase8_standard-25165824B-16tokens-width")
-    assert record.claim.given["budget"] == facts["budget"] == 24 * 2**20
+    assert record.claim.id.startswith(f"fit/{mode}[phase8_standard-33554432B-16tokens-width")
+    assert record.claim.given["budget"] == facts["budget"] == 32 * 2**20
     assert record.claim.documented == facts["predicted"]["parameters"]
 
 
@@ -121,7 +122,7 @@ def test_a_fit_says_in_lines_what_is_known_and_what_is_not(muse):
     """The prediction, why there is no measurement, the verdict, and where its record is."""
     code, out, _ = muse(*FIT, "--mode", "inference")
     heading, *lines = out.splitlines()
-    assert (code, heading) == (0, "phase8_standard under 24MiB, 16 tokens, width varied")
+    assert (code, heading) == (0, "phase8_standard under 32MiB, 16 tokens, width varied")
     told = dict(line.split(maxsplit=1) for line in lines)
     assert list(told) == ["predicted", "measured", "verdict", "record"]
     assert told["predicted"].endswith(" parameters, width 1056")

@@ -10,7 +10,7 @@ import pytest
 
 from muse import machine
 from muse.errors import UsageError
-from muse.machine import Gpu, check_budget, gpus, lease, slug
+from muse.machine import CONTEXT, FREE_SHARE, Gpu, admission, check_budget, gpus, lease, slug
 
 CARD = Gpu(0, "GPU-aaaa", "NVIDIA H100 80GB HBM3 (SXM/5)", 80 * 2**30, "550.1")
 OTHER = Gpu(1, "GPU-bbbb", "NVIDIA T4", 16 * 2**30, "550.1")
@@ -22,6 +22,18 @@ machine.gpus = lambda: (machine.Gpu(0, "GPU-aaaa", "card", 1, ""),)
 print("ready", flush=True)
 with machine.lease(exclusive=True):
     print("in", flush=True)
+"""
+
+ROOM = int(CARD.total_bytes * FREE_SHARE)
+"""What the card's measurements may take together."""
+ADMITTED = """
+import sys
+from muse import machine
+machine.gpus = lambda: (machine.Gpu(0, "GPU-aaaa", "card", int(sys.argv[1]), ""),)
+print("ready", flush=True)
+with machine.admission(int(sys.argv[2])):
+    print("in", flush=True)
+    sys.stdin.read()
 """
 
 
@@ -41,6 +53,24 @@ def card(monkeypatch, tmp_path):
     monkeypatch.setattr(machine, "gpus", lambda: (CARD,))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     return tmp_path / f"muse-{CARD.uuid}.lock"
+
+
+@pytest.fixture
+def admitted(card, monkeypatch):
+    """Starts a process that waits to be admitted for some bytes, and then stays until its input is closed."""
+    monkeypatch.setenv("TMPDIR", str(card.parent))
+    started = []
+
+    def start(size):
+        words = [sys.executable, "-c", ADMITTED, str(CARD.total_bytes), str(size)]
+        started.append(subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
+        assert started[-1].stdout.readline() == "ready\n"
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
 
 
 @pytest.fixture
@@ -151,3 +181,27 @@ def test_a_lease_ends_with_a_killed_holder(card, monkeypatch):
     holder.communicate()
     with card.open() as handle:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_two_that_fit_the_card_are_admitted_together(admitted):
+    """Down to the byte, each with the context of its process."""
+    with admission(ROOM // 2 - CONTEXT):
+        assert admitted(ROOM - ROOM // 2 - CONTEXT).stdout.readline() == "in\n"
+
+
+def test_one_that_does_not_fit_waits_until_the_first_has_left(admitted):
+    """One byte more, and it enters after the other, and not before."""
+    with admission(ROOM // 2 - CONTEXT):
+        waiter = admitted(ROOM - ROOM // 2 - CONTEXT + 1)
+        with pytest.raises(subprocess.TimeoutExpired):
+            waiter.communicate(timeout=0.5)
+    assert waiter.communicate(timeout=30) == ("in\n", None)
+
+
+def test_what_a_dead_process_was_admitted_for_does_not_count(admitted):
+    """However it died; the whole card is the next one's."""
+    holder = admitted(ROOM - CONTEXT)
+    assert holder.stdout.readline() == "in\n"
+    holder.kill()
+    holder.wait()
+    assert admitted(ROOM - CONTEXT).stdout.readline() == "in\n"

@@ -9,6 +9,9 @@ from muse.claims.claim import Expect, Scope, Status
 from muse.claims.verdict import judge
 from muse.errors import Unmeasured, UsageError
 from muse.memory import peak
+from muse.memory.allocator import SEGMENT_UNIT
+from muse.memory.card import DEFAULT
+from muse.memory.card import card as known
 from muse.memory.predict import predict, workspace_bytes
 from muse.models import phase7, phase8
 from muse.nn.shape import Shape
@@ -16,7 +19,7 @@ from muse.probes import FIT, capacity
 from muse.probes.workloads import workload
 
 MIB = 2**20
-BUDGET = 24 * MIB
+BUDGET = 32 * MIB
 SMALL = Shape(d_model=512, layers=1, heads=2, vocabulary=1000)
 STEP = 2 * 8
 """Each head is a multiple of eight wide."""
@@ -41,20 +44,20 @@ def found(ask):
 
 
 @pytest.fixture
-def peak_of(settings):
-    """The predicted peak of a preset of another size."""
+def fits(settings):
+    """Whether a preset of another size is predicted to run under a cap on what the allocator takes."""
     workspace = workspace_bytes(settings.cublas_workspace)
-    return lambda given, **size: predict(workload(given, **size), workspace).total_bytes
+    return lambda given, cap, **size: predict(workload(given, **size), workspace, known(DEFAULT), cap).fits
 
 
 @pytest.mark.parametrize("varied", [("width", "d_model", STEP), ("layers", "layers", 1)])
 @pytest.mark.parametrize("given", [{}, {"train": True, "optimizer": "sgd_in_backward"}])
-def test_the_found_size_fits_and_the_next_one_does_not(found, peak_of, varied, given):
+def test_the_found_size_fits_and_the_next_one_does_not(found, fits, varied, given):
     """To the last width whose heads are multiples of eight, or to the last layer."""
     vary, called, step = varied
     size = found("size", vary=vary, **given).value
     asked = {**GIVEN, **given}
-    assert peak_of(asked, **{called: size}) <= BUDGET < peak_of(asked, **{called: size + step})
+    assert [fits(asked, BUDGET, **{called: one}) for one in (size, size + step)] == [True, False]
 
 
 def test_the_parameters_are_those_of_the_found_size(found, ask):
@@ -143,7 +146,7 @@ def test_the_claim_of_a_fit_is_that_the_prediction_is_right(found, bench):
     """It is decided like any other, by the measuring probe, and needs a GPU."""
     predicted = capacity.largest(GIVEN, bench, measured=False)
     claim = capacity.as_claim("inference", {**GIVEN, "vary": "width"}, predicted)
-    assert (claim.id, claim.document) == ("fit/inference[phase8_standard-25165824B-16tokens-width]", FIT)
+    assert (claim.id, claim.document) == ("fit/inference[phase8_standard-33554432B-16tokens-width]", FIT)
     assert (claim.probe, claim.quantity, claim.needs) == ("capacity", "parameters", ("gpu",))
     right, wrong = found("parameters"), found("parameters", budget=2 * BUDGET)
     assert [judge(claim, one).status for one in (right, wrong)] == [Status.CONFIRMED, Status.REFUTED]
@@ -160,8 +163,8 @@ def test_the_claim_of_a_fit_keeps_what_was_asked():
 
 
 @pytest.mark.parametrize(("less", "status"), [(0, Status.CONFIRMED), (1, Status.REFUTED)])
-def test_a_budget_one_byte_too_small_turns_a_claim(a_claim, found, peak_of, less, status):
-    """At the exact peak of a size that size still fits."""
-    edge = peak_of(GIVEN, d_model=256)
+def test_a_budget_one_byte_too_small_turns_a_claim(a_claim, found, fits, less, status):
+    """At exactly the segments that a size needs that size still fits."""
+    edge = next(cap for cap in range(SEGMENT_UNIT, BUDGET, SEGMENT_UNIT) if fits(GIVEN, cap, d_model=256))
     claim = a_claim("predicted_capacity", "size", expect=Expect(at_least=256))
     assert judge(claim, found("size", budget=edge - less)).status is status

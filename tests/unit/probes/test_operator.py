@@ -72,8 +72,6 @@ def clock(monkeypatch):
     for module in (operator, operator_agreement, operator_memory):
         monkeypatch.setattr(module, "gpu", lambda: torch.device("cpu"))
     monkeypatch.setattr(operator, "worker", Here)
-    for module in (operator_agreement, operator_memory):
-        monkeypatch.setattr(module, "isolate", told)
     monkeypatch.setattr(Subject, "prepare", prepare)
     monkeypatch.setattr(operator, "ceilings", named_ceilings)
     monkeypatch.setattr(operator, "repeats", lambda _: 1)

@@ -22,23 +22,42 @@ WORKSPACE = 8_519_680
 """8.125 MiB, from the settings' :4096:2:16:8."""
 MODELS = {"phase7_maximum": 1_000_000, "phase8_maximum": 1_002_048, "phase7_large": 500_000}
 PEAK = 3_000_000
+SCRATCH = 100_000
+"""Of the peak, what is inside one operation."""
 LOADING = 50_000_000
-"""More than any of the peaks."""
+"""How much higher the peak is where it is that of loading."""
+RESERVED = 2_000_000
+"""What the allocator keeps beyond the peak."""
 
 
 @pytest.fixture
 def faked(monkeypatch):
-    """Predictions of known bytes: every model peaks `PEAK` above itself, workspace included."""
+    """Predictions of known bytes: every model peaks `PEAK` above itself, the workspace not included.
+
+    Of a sequence, all but the first are loaded beside the workspace; a peak reset before loading is loading's.
+    """
     asked = []
 
-    def predict(what, workspace):
+    def footprint(what, workspace, left=0, loading=0):
         name = what.build.args[0]
+        kinds = {"parameters": MODELS[name], "gradients": 0, "optimizer": 0, "activations": PEAK - SCRATCH}
+        kinds |= {"scratch": SCRATCH + loading, "workspace": workspace}
+        reserved = sum(kinds.values()) + RESERVED
+        return Footprint(kinds, MODELS[name], MODELS[name] + left, left or workspace, reserved, fits=True)
+
+    def predict(what, workspace, card):
         how = what.tokens, what.dtype, what.train, what.optimizer, what.loss, what.through_float32
-        asked.append((name, *how, workspace))
-        kinds = {"parameters": MODELS[name], "gradients": 0, "optimizer": 0, "activations": PEAK}
-        return Footprint({**kinds, "workspace": workspace}, MODELS[name], LOADING)
+        asked.append((what.build.args[0], *how, workspace, card.name))
+        return footprint(what, workspace)
+
+    def predict_documented(what, reset, workspace, card):
+        names = [one.build.args[0] for one in what]
+        asked.append((names, [one.dtype for one in what], reset, workspace, card.name))
+        loading = LOADING if reset == "before_loading" else 0
+        return [footprint(one, workspace, workspace if n else 0, loading) for n, one in enumerate(what)]
 
     monkeypatch.setattr(predicted_memory, "predict", predict)
+    monkeypatch.setattr(predicted_memory, "predict_documented", predict_documented)
     return asked
 
 
@@ -95,11 +114,10 @@ def test_by_the_document_every_later_model_is_charged_with_the_workspace(documen
 @pytest.mark.parametrize(("model", "left"), [("phase7_maximum", 0), ("phase7_large", WORKSPACE)])
 @pytest.mark.usefixtures("faked")
 def test_a_peak_reset_before_loading_includes_loading_s_own(documented, model, left):
-    """And whatever was there already; reset afterwards, it does not."""
+    """And the activation with it; reset afterwards, it does not."""
     before, after = (documented("peak", model, reset=f"{when}_loading") for when in ("before", "after"))
-    assert (before, after) == (LOADING + left, MODELS[model] + PEAK + WORKSPACE)
-    activation = documented("activation", model, reset="before_loading")
-    assert activation == LOADING + left - documented("model", model)
+    assert (before, after) == (MODELS[model] + PEAK + WORKSPACE + LOADING, MODELS[model] + PEAK + WORKSPACE)
+    assert documented("activation", model, reset="before_loading") == before - MODELS[model] - left
 
 
 @pytest.mark.usefixtures("faked")
@@ -157,12 +175,13 @@ def test_a_peak_fits_a_budget_down_to_the_byte(read, less, fits):
     assert read("fits", budget=1_002_048 + PEAK + WORKSPACE - less) == fits
 
 
-@pytest.mark.usefixtures("faked")
-def test_the_procedures_differ_by_the_workspace_between_first_and_second(read, documented):
-    """The documents' +0.01 GB of model memory is the workspace and nothing else."""
-    pair = {"model": "phase8_maximum", "against": "phase7_maximum"}
-    assert documented("model_difference", **pair) - read("model_difference", **pair) == WORKSPACE
-    assert documented("activation_difference", **pair) - read("activation_difference", **pair) == -WORKSPACE
+@pytest.mark.parametrize(("quantity", "more"), [("model_difference", WORKSPACE), ("activation_difference", -WORKSPACE)])
+@pytest.mark.usefixtures("small")
+def test_the_procedures_differ_by_the_workspace_between_first_and_second(read, quantity, more):
+    """In real predictions: the documents' +0.01 GB of model memory is the workspace and nothing else."""
+    pair = {"model": "phase8_standard", "against": "phase7_standard"}
+    documented = {"protocol": "documented", "reset": "after_loading"}
+    assert read(quantity, **pair, **documented) - read(quantity, **pair) == more
 
 
 @pytest.mark.usefixtures("faked")
@@ -180,15 +199,37 @@ def test_the_share_of_the_logits_is_of_the_activation(read):
 def test_the_claims_words_reach_the_prediction(read, faked):
     """Tokens, precision and training are the claim's; the workspace is the settings'."""
     read("peak", tokens=64, dtype="bfloat16", train=True, optimizer="sgd", loss="sum", through_float32=True)
-    assert faked == [("phase8_maximum", 64, "bfloat16", True, "sgd", "sum", True, WORKSPACE)]
+    assert faked == [("phase8_maximum", 64, "bfloat16", True, "sgd", "sum", True, WORKSPACE, "h100")]
 
 
-def test_a_model_is_predicted_once_per_run(read, documented, faked):
-    """Every claim and both procedures share the reading."""
+@pytest.mark.parametrize("name", ["h100", "rtx3080-laptop"])
+def test_the_claims_card_reaches_the_prediction(read, faked, name):
+    """By either procedure."""
+    read("peak", card=name)
+    read("peak", card=name, protocol="documented")
+    assert [asked[-1] for asked in faked] == [name, name]
+
+
+def test_a_model_is_predicted_once_per_run(read, faked):
+    """Every claim shares the reading."""
     for quantity in ("model", "peak"):
         read(quantity)
-        documented(quantity, "phase8_maximum")
     assert len(faked) == 1
+
+
+def test_a_documented_sequence_is_predicted_once_and_whole(documented, faked):
+    """In its order, for every model and claim of it, under the workspace of the settings."""
+    for quantity in ("model", "peak"):
+        for model in MODELS:
+            documented(quantity, model)
+    assert faked == [(list(MODELS), ["float16"] * 3, "after_loading", WORKSPACE, "h100")]
+
+
+def test_another_reset_is_another_reading(documented, faked):
+    """Its peaks are other ones."""
+    for when in ("before", "after"):
+        documented("peak", "phase8_maximum", reset=f"{when}_loading")
+    assert [asked[2] for asked in faked] == ["before_loading", "after_loading"]
 
 
 @pytest.mark.parametrize(
@@ -202,6 +243,7 @@ def test_a_model_is_predicted_once_per_run(read, documented, faked):
         {"loss": "sum"},
         {"autocast": False},
         {"through_float32": True},
+        {"card": "rtx3080-laptop"},
     ],
 )
 def test_another_workload_is_another_reading(read, faked, given):
