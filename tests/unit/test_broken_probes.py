@@ -44,7 +44,7 @@ from muse.probes.operations import counter
 SMALL = Shape(d_model=64, layers=2, heads=1, vocabulary=256)
 WORKSPACE = 8_519_680
 STEP = {"model": "phase1_ultra", "tokens": 128, "train": True, "optimizer": "sgd"}
-ROOM = {**STEP, "tokens": 16, "budget": 22 * 2**20, "vary": "layers"}
+ROOM = {**STEP, "tokens": 16, "budget": 22 * 2**20, "vary": "width"}
 
 Break = Callable[[pytest.MonkeyPatch], None]
 

@@ -125,7 +125,7 @@ def test_a_fit_says_in_lines_what_is_known_and_what_is_not(muse):
     assert (code, heading) == (0, "phase8_standard under 32MiB, 16 tokens, width varied")
     told = dict(line.split(maxsplit=1) for line in lines)
     assert list(told) == ["predicted", "measured", "verdict", "record"]
-    assert told["predicted"].endswith(" parameters, width 1056")
+    assert told["predicted"].endswith(" parameters, width 1024")
     assert told["measured"] == "no NVIDIA GPU is visible to its driver"
     assert told["verdict"] == "unmeasured, no_gpu"
 
@@ -161,7 +161,7 @@ def card(monkeypatch):
 
 
 @pytest.mark.usefixtures("small")
-@pytest.mark.parametrize(("edge", "code", "verdict"), [(1056, 0, "confirmed"), (400, 1, "refuted")])
+@pytest.mark.parametrize(("edge", "code", "verdict"), [(1024, 0, "confirmed"), (400, 1, "refuted")])
 def test_a_fit_on_a_gpu_confirms_its_prediction_or_changes_the_verdict(muse, card, edge, code, verdict):
     """What ran under the cap is the answer, and the exit code says whether it was expected."""
     card(edge)

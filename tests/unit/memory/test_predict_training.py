@@ -7,8 +7,8 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from muse.memory.optimizers import OPTIMIZERS
 from muse.memory.card import card
+from muse.memory.optimizers import OPTIMIZERS
 from muse.memory.predict import predict, predict_documented
 from muse.memory.workload import Workload
 

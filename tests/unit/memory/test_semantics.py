@@ -176,7 +176,7 @@ def test_attention_in_heads_that_no_fused_kernel_takes_keeps_the_weights(width, 
     ],
 )
 def test_the_card_decides_which_attention_runs(card, width, dtype, expected):
-    """cuDNN's on Hopper, flash elsewhere, the memory-efficient one in float32 and in wide heads."""
+    """On Hopper cuDNN's, elsewhere flash, the memory-efficient one in float32 and in wide heads."""
     assert backend(torch.empty(1, 1, 4, width, dtype=dtype), card) == expected
 
 
