@@ -7,6 +7,7 @@ import pytest
 from muse import verify as story
 from muse.claims.claim import Ledger
 from muse.errors import ClaimInconclusive, ClaimRefuted, Unmeasured, UsageError, VerdictChanged
+from muse.memory.card import card as known_card
 from muse.probes import PROBES, comparison, memory
 from muse.store import files, provenance
 from muse.verify import (
@@ -76,6 +77,7 @@ def test_an_out_of_memory_ends_its_claim_and_no_other(run, memory_claim, arithme
         raise Unmeasured("out_of_memory", "CUDA out of memory")
 
     monkeypatch.setattr(memory, "isolate", isolate)
+    monkeypatch.setattr(memory, "this_card", lambda: known_card("h100"))
     for claim in (arithmetic(), memory_claim("phase8_maximum"), arithmetic()):
         verify(claim, run)
     rows = [(row.verdict.status, row.verdict.reason) for row in files.read(run.records)]
