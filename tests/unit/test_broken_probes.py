@@ -193,7 +193,7 @@ def small(monkeypatch):
 
 @pytest.fixture
 def card(monkeypatch):
-    """A GPU that allocates what is predicted, under a cap to the byte, in a search to the segment; 10^12 operations/s."""
+    """A GPU that allocates what is predicted, under a cap that bites, and takes a second per 10^12 operations."""
 
     def isolate(function, *args, environment, timeout, segments=False):
         if function is peak.extra:
