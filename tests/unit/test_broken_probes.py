@@ -17,7 +17,6 @@ from muse.claims.claim import Expect, Status
 from muse.claims.verdict import judge
 from muse.errors import Unmeasured
 from muse.memory import optimizers, peak
-from muse.memory.card import DEFAULT
 from muse.memory.card import card as known
 from muse.memory.peak import Peak
 from muse.memory.predict import predict, predict_extra
@@ -198,16 +197,15 @@ def card(monkeypatch):
     def isolate(function, *args, environment, timeout, segments=False):
         if function is peak.extra:
             calls, dtype = args
-            return [predict_extra(call, dtype, known(DEFAULT)) for call in calls]
+            return [predict_extra(call, dtype, known("h100")) for call in calls]
         what, cap = args
-        found = predict(what, WORKSPACE, known(DEFAULT), cap if segments else None)
+        found = predict(what, WORKSPACE, known("h100"), cap if segments else None)
         if not found.fits or (cap and not segments and found.total_bytes > cap):
             raise Unmeasured("out_of_memory", "CUDA out of memory")
         kinds = dict(found.by_kind)
         kinds["activations"] += kinds.pop("scratch")
-        return Peak(
-            found.parameters, found.model_bytes, found.total_bytes, found.workspace, found.reserved, None, kinds
-        )
+        sizes = found.parameters, found.model_bytes, found.total_bytes, found.workspace, found.reserved
+        return Peak(*sizes, None, kinds)
 
     def times(calls, bench, *, replayed):
         found = {}

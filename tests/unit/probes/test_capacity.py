@@ -165,6 +165,6 @@ def test_the_claim_of_a_fit_keeps_what_was_asked():
 @pytest.mark.parametrize(("less", "status"), [(0, Status.CONFIRMED), (1, Status.REFUTED)])
 def test_a_budget_one_byte_too_small_turns_a_claim(a_claim, found, fits, less, status):
     """At exactly the segments that a size needs that size still fits."""
-    edge = next(cap for cap in range(SEGMENT_UNIT, BUDGET, SEGMENT_UNIT) if fits(GIVEN, cap, d_model=768))
-    claim = a_claim("predicted_capacity", "size", expect=Expect(at_least=768))
+    edge = next(cap for cap in range(SEGMENT_UNIT, BUDGET, SEGMENT_UNIT) if fits(GIVEN, cap, d_model=480))
+    claim = a_claim("predicted_capacity", "size", expect=Expect(at_least=480))
     assert judge(claim, found("size", budget=edge - less)).status is status
