@@ -7,7 +7,9 @@ import pytest
 from muse.config import load_settings
 from muse.memory.card import card
 from muse.memory.predict import predict, workspace_bytes
-from muse.probes.workloads import workload
+from muse.probes import predicted_memory
+from muse.probes.bench import Bench
+from muse.probes.workloads import subject, workload
 from muse.reporting import publish
 from muse.reporting.words import ENGLISH, languages
 from muse.store.files import read_all
@@ -63,3 +65,22 @@ def test_the_committed_predictions_are_the_committed_measurements_to_the_byte(re
     peaks = {address for address in of if address.startswith("phase7_vs_phase8/peak_vram_sound[")}
     assert len(peaks) == 8
     assert {a: of[a] for a in peaks} == {a: of[a.replace("_sound[", "_sound_predicted[")] for a in peaks}
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "peak_is_predicted[baseline-small-none-fp16]",
+        "peak_is_predicted[baseline-small-none-fp32]",
+        "peak_is_predicted[phase1-standard-none-fp32]",
+        "peak_is_predicted[phase1-ultra-none-fp16]",
+        "peak_is_predicted[phase2-none]",
+        "documented_peak_is_predicted[baseline-small-passes-fp16]",
+    ],
+)
+def test_a_training_step_is_predicted_as_an_h100_measured_it(ledger, records, tmp_path, address):
+    """To a ten-thousandth, which the order of allocations, additions in place and every rule of scratch decide."""
+    [claim] = [claim for claim in ledger.claims if claim.id == f"predictions/{address}"]
+    measured = [r.measurement.how["measured"] for r in records if r.claim.id == claim.id and r.measurement][-1]
+    found = predicted_memory.read(claim, Bench(SETTINGS, tmp_path), subject(claim.given), card("h100"))["peak"]
+    assert found == pytest.approx(measured, rel=1e-4)

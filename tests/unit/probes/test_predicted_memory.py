@@ -4,7 +4,6 @@ import json
 from fractions import Fraction
 
 import pytest
-import torch
 
 from muse.claims.claim import Scope
 from muse.errors import Unmeasured
@@ -13,7 +12,6 @@ from muse.models import phase7, phase8
 from muse.nn.lowrank import SIZES
 from muse.nn.shape import Shape
 from muse.probes import predicted_memory
-from muse.probes.bench import Bench
 from muse.probes.workloads import workload
 
 SHAPE = Shape(d_model=256, layers=2, heads=2, vocabulary=10000)
@@ -280,38 +278,6 @@ def test_the_evidence_is_predicted_and_keeps_its_bytes(ask):
     assert found.scope is Scope.PREDICTED
     assert parts["model"] + parts["activation"] + parts["workspace"] == parts["peak"] == found.value
     assert parts["logits"] == 512 * 50257 * 2
-
-
-@pytest.mark.usefixtures("small")
-def test_a_leaked_tensor_raises_the_peak_by_its_size(a_claim, settings, tmp_path, monkeypatch):
-    """A mebibyte that each block keeps is a mebibyte per block more activation, and no more model."""
-
-    def read(run, quantity):
-        claim = a_claim("predicted_memory", quantity, "B", given={"model": "phase8_standard"})
-        return predicted_memory.measure(claim, Bench(settings, tmp_path / run)).value
-
-    before = [read("before", quantity) for quantity in ("model", "activation")]
-    real = phase8.build
-    monkeypatch.setattr(phase8, "build", lambda config: leaking(real(config)))
-    after = [read("after", quantity) for quantity in ("model", "activation")]
-    assert [b - a for a, b in zip(before, after, strict=True)] == [0, SHAPE.layers * 2**20]
-
-
-def leaking(model):
-    """Make every block keep a mebibyte of its own from each pass."""
-
-    def keep(block, args, out):
-        block.kept = torch.empty(2**20, dtype=torch.uint8, device=out.device)
-
-    for block in model.blocks:
-        block.register_forward_hook(keep)
-    return model
-
-
-@pytest.mark.usefixtures("small")
-def test_phase8_holds_its_curvatures_more(read):
-    """One block of the allocator per layer."""
-    assert read("model_difference", "phase8_standard", against="phase7_standard") == SHAPE.layers * 512
 
 
 def test_the_sizes_are_those_of_the_documents():
