@@ -52,7 +52,9 @@ def _told(row: Row) -> Record | None:
 
 
 def _kinds(record: Record) -> dict[str, int]:
-    held = record.measurement.how["by_kind"] if record.measurement else {}
+    """What a prediction tells apart as scratch, a measurement cannot: it is drawn with the activations."""
+    held = dict(record.measurement.how["by_kind"]) if record.measurement else {}
+    held["activations"] = held.get("activations", 0) + held.pop("scratch", 0)
     return {kind: int(held.get(kind, 0)) for kind in KINDS}
 
 
