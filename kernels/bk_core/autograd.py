@@ -41,6 +41,7 @@ def _keep(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, Tensor]) -
     out, d = output
     ctx.save_for_backward(*inputs, d, out)
     ctx.mark_non_differentiable(d)
+    ctx.set_materialize_grads(False)  # of the above there are none, not even zeros
 
 
 def _gradients(ctx: Any, g: Tensor, _: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:

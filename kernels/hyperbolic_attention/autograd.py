@@ -51,6 +51,7 @@ def _keep(
     ctx: Any, inputs: tuple[Tensor, ...], keyword_only_inputs: dict[str, bool], output: tuple[Tensor, ...]
 ) -> None:
     ctx.mark_non_differentiable(*output[1:])
+    ctx.set_materialize_grads(False)  # of the above there are none, not even zeros
     ctx.save_for_backward(*inputs, *output)
     ctx.names = keyword_only_inputs
 

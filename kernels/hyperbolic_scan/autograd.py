@@ -39,6 +39,7 @@ def _(
 
 def _keep(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, Tensor]) -> None:
     ctx.mark_non_differentiable(output[1])
+    ctx.set_materialize_grads(False)  # of the above there are none, not even zeros
     ctx.save_for_backward(*inputs, *output)
 
 

@@ -86,6 +86,7 @@ def _(
 def _keep(ctx: Any, inputs: tuple[Tensor, ...], keyword_only_inputs: dict[str, bool], output: Five) -> None:
     out, mean, total, *last = output
     ctx.mark_non_differentiable(mean, total, *last)
+    ctx.set_materialize_grads(False)  # of the above there are none, not even zeros
     ctx.save_for_backward(*inputs, mean if keyword_only_inputs["log"] else out, total)
     ctx.names = keyword_only_inputs
 

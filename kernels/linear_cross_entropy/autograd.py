@@ -73,6 +73,7 @@ def _(
 def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
     _, *gradients = output
     ctx.mark_non_differentiable(*gradients)
+    ctx.set_materialize_grads(False)  # of the above there are none, not even zeros
     ctx.save_for_backward(*gradients)
     ctx.wanted, ctx.dtype = inputs[5], inputs[0].dtype
 

@@ -84,6 +84,7 @@ def as_cuda(card: Card) -> Iterator[None]:
                 library.impl(name, torch.library.fallthrough_kernel, "AutocastCPU")
         library.impl("dropout", _dropout, "AutogradCPU")
         library.impl("linear", _linear, "AutogradCPU")
+        library.impl("_fused_rms_norm", _fused_rms_norm, "CPU")
         library.impl("scaled_dot_product_attention", partial(_attention, card), "AutogradCPU")
         yield
     finally:
@@ -93,6 +94,11 @@ def as_cuda(card: Card) -> Iterator[None]:
 def _dropout(x: torch.Tensor, p: float, train: bool) -> torch.Tensor:  # noqa: FBT001  # the operator's signature
     dropped: torch.Tensor = torch.native_dropout(x, p, train)[0] if train and p > 0 else x
     return dropped
+
+
+def _fused_rms_norm(*given: Any) -> Any:
+    """Is there and never runs: where the CPU has a kernel of its own, PyTorch keeps the operation whole, as on CUDA."""
+    raise AssertionError(given)
 
 
 def _linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:

@@ -77,6 +77,8 @@ class Tracker(TorchDispatchMode):
             return 1.0  # what a fake tensor holds, nobody knows; memory must not depend on it
         if func is _aten.add.Tensor and _accumulates(args):
             func = _aten.add_.Tensor
+        if func is _aten.index_put.default and torch._C._current_graph_task_id() != -1:
+            func = _aten.index_put_.default  # into zeros that nobody else holds; a mode like ours is shown a copy
         out = func(*args, **kwargs)
         leaves = tree_leaves(out)[: ON_THE_HOST.get(func)]
         for leaf in map(leaves.__getitem__, ORDER.get(func, range(len(leaves)))):

@@ -21,6 +21,9 @@ from muse.probes.timing import ROUNDS, ratio
 
 T = TypeVar("T")
 
+AT_MOST = 13 * 2**30
+"""Bytes; a case, with the part of it that its definition does in double precision, needs less."""
+
 
 def measure(claim: Claim, bench: Bench) -> Measurement:
     """The seconds of a pass, their ratio to the floor's or to a rival's (cost), or a rival's to them (speedup).
@@ -51,7 +54,11 @@ def shared(function: Callable[[Subject], T], what: Subject, bench: Bench) -> T:
     """`function(what)` in the process that all claims of the operator share."""
     settings = bench.settings
     environment, timeout = settings.environment, settings.timeout
-    with worker(partial, function, what, environment=environment, timeout=timeout, kept_for=what.operator) as call:
+    with (
+        machine.lease(exclusive=False),
+        machine.admission(AT_MOST),
+        worker(partial, function, what, environment=environment, timeout=timeout, kept_for=what.operator) as call,
+    ):
         return call()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 
-from muse import machine
 from muse.claims.claim import Claim, Scope
 from muse.claims.measurement import Measurement, certain
 from muse.memory.peak import gpu
@@ -19,8 +18,7 @@ def measure(claim: Claim, bench: Bench) -> Measurement:
     """The largest error as a multiple of the definition's own, or the output's largest relative error."""
     what = subject(claim)
     ask = excess if claim.quantity == "excess" else relative_error
-    with machine.lease(exclusive=False):
-        found, how = shared(ask, what, bench)
+    found, how = shared(ask, what, bench)
     return certain(found, Scope.MEASURED, **how)
 
 

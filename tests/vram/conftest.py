@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -24,6 +25,8 @@ from muse.memory.predict import Footprint, predict, workspace_bytes
 from muse.probes import operator_calls
 from muse.probes.workloads import workload
 
+AT_MOST = 13 * 2**30
+"""Bytes; a definition in double precision, or a network, needs less in any test of this folder."""
 SUBJECTS = '''
 """Functions and networks that a spawned process can import."""
 
@@ -79,10 +82,10 @@ def settings() -> Settings:
 
 @pytest.fixture(scope="session")
 def alone(settings) -> Callable[..., Any]:
-    """Runs a function that a spawned process can import, in one."""
+    """Runs a function that a spawned process can import, in one, beside others while there is room."""
 
     def run(function: Callable[..., Any], *args: Any) -> Any:
-        with machine.lease(exclusive=False):
+        with machine.lease(exclusive=False), machine.admission(AT_MOST):
             return isolate(function, *args, environment=settings.environment, timeout=settings.timeout)
 
     return run
@@ -107,9 +110,19 @@ def predicted(settings) -> Callable[..., Footprint]:
 
 
 @pytest.fixture(scope="session")
-def inputs() -> Callable[[Case, torch.dtype], dict[str, Any]]:
+def context() -> Iterator[None]:
+    """Room on the GPU for what this process keeps of it from its first test on."""
+    with machine.admission(0):
+        yield
+
+
+@pytest.fixture
+def inputs(context) -> Iterator[Callable[[Case, torch.dtype], dict[str, Any]]]:
     """Makes the inputs of an operator's case; tests/unit/kernels/test_vram_bodies.py makes small ones on the CPU."""
-    return lambda case, dtype: case.make_inputs("cuda", dtype, 0)
+    with machine.lease(exclusive=False), machine.admission(AT_MOST):
+        yield lambda case, dtype: case.make_inputs("cuda", dtype, 0)
+        gc.collect()
+        torch.cuda.empty_cache()
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import product
+from itertools import chain, cycle, product
 from typing import Any
 
 import torch
@@ -85,10 +85,11 @@ def grid(device: torch.device, largest: float = float("inf")) -> Iterator[tuple[
 
 
 def _cases() -> Iterator[Case]:
-    for dtype in FLOATS:
-        for family in (_reductions, _products, _norms, _rowwise, _convolutions, _lookups, _attentions):
-            for name, size, prepare in family():
-                yield f"{name} {str(dtype).removeprefix('torch.')}", size, partial(_prepared, prepare, dtype)
+    """Every case in one of the types, which take turns."""
+    families = (_reductions, _products, _norms, _rowwise, _convolutions, _lookups, _attentions)
+    cases = chain.from_iterable(family() for family in families)
+    for dtype, (name, size, prepare) in zip(cycle(FLOATS), cases):
+        yield f"{name} {str(dtype).removeprefix('torch.')}", size, partial(_prepared, prepare, dtype)
 
 
 def _prepared(prepare: Callable[..., Call], dtype: torch.dtype, device: torch.device) -> Call:

@@ -77,6 +77,7 @@ RULES: dict[str, Rule] = {
     "aten.convolution_backward.default": _of(operands.depthwise, "groups", "grad_output", "input"),
     "aten.cumsum.default": _of(indices.cumulative_sum, "self", "dtype"),
     "aten.index_put.default": _of(indices.put, "indices", "values", "accumulate"),
+    "aten.index_put_.default": _of(indices.put, "indices", "values", "accumulate"),
     "aten._softmax_backward_data.default": _of(operands.copied, "output"),
     "aten._safe_softmax.default": _of(indices.safe_softmax, "self"),
     f"{_SDPA}efficient_attention.default": _of(attention.efficient, "query", "value"),
