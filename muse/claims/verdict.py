@@ -15,7 +15,7 @@ class Verdict:
 
     Reason codes of a judged claim: within_bound, outside_bound, straddles_bound.
     Of an unmeasured one: no_gpu, no_cuda, no_probe, out_of_memory, worker_killed, timeout, driver_error,
-    timed_under_xdist, cap_does_not_bite, outgrew_admission, baseline_dominates, no_peer, peer_disagrees.
+    timed_under_xdist, cap_does_not_bite, outgrew_admission, card_full, baseline_dominates, no_peer, peer_disagrees.
     """
 
     status: Status

@@ -107,7 +107,8 @@ def _allowed(key: str, value: Any) -> bool:
 def this_card(timeout: float = 60.0) -> Card:
     """The card of this machine's first GPU, else the default one.
 
-    A GPU whose name is unknown is asked for its properties in a process of its own, so that no CUDA starts here.
+    A GPU whose name is unknown is asked for its properties in a process of its own, so that no CUDA starts here; raises
+    Unmeasured where PyTorch cannot use it.
     """
     if not machine.gpus():
         return card(DEFAULT)
@@ -120,7 +121,9 @@ def _ask() -> Card:
     """What PyTorch reads of the first GPU."""
     import torch
 
-    seen = torch.cuda.get_device_properties(0)
+    from muse.memory.peak import gpu
+
+    seen = torch.cuda.get_device_properties(gpu())
     hopper = seen.major == 9
     return Card(
         name=seen.name,

@@ -91,11 +91,17 @@ def extra(prepares: Sequence[Callable[[torch.device], Callable[[], object]]], dt
 
 
 def within(size: int, function: Callable[..., T], *args: Any) -> T:
-    """`function(*args)`, stopped where it takes more than `size`: beside others, it was admitted on that promise."""
+    """`function(*args)`, stopped where it takes more than `size`: beside others, it was admitted on that promise.
+
+    Raises Unmeasured, where the card broke its own promise with reason card_full.
+    """
     torch.cuda.set_per_process_memory_fraction(min(1.0, size / torch.cuda.mem_get_info()[1]))
     try:
         return function(*args)
     except torch.cuda.OutOfMemoryError as error:
+        free, taken = torch.cuda.mem_get_info()[0], torch.cuda.memory_reserved()
+        if free < size - taken:
+            raise Unmeasured("card_full", f"{free:,} B are left of the GPU, of {size - taken:,} B promised") from error
         raise Unmeasured("outgrew_admission", f"more than the {size:,} B it was admitted for") from error
 
 

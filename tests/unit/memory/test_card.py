@@ -1,10 +1,12 @@
 """The GPU cards that predictions know, and those of a file."""
 
 import pytest
+import torch
 import yaml
 
-from muse.errors import UsageError
-from muse.memory.card import KNOWN, card, cards, of_driver
+from muse import machine
+from muse.errors import Unmeasured, UsageError
+from muse.memory.card import KNOWN, card, cards, of_driver, this_card
 
 MINE = {
     "capability": [8, 6],
@@ -158,3 +160,13 @@ def test_a_driver_s_name_leads_to_the_known_card(name, known):
 def test_a_driver_s_unknown_name_leads_to_no_card():
     """Nor does a part of a known one."""
     assert of_driver("NVIDIA H100") is None
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="asks what happens where PyTorch cannot use the GPU")
+def test_an_unknown_gpu_that_pytorch_cannot_use_is_unmeasured(monkeypatch):
+    """In one line, and never by a traceback."""
+    monkeypatch.setattr(machine, "gpus", lambda: (machine.Gpu(0, "GPU-aaaa", "Unheard-of", 2**34, ""),))
+    with pytest.raises(Unmeasured) as caught:
+        this_card()
+    assert caught.value.reason == "no_cuda"
+    assert "\n" not in str(caught.value)
