@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CONSTRAINTS ?= $(if $(shell command -v nvidia-smi),constraints.txt,constraints-cpu.txt)
-WORKERS ?= 8
+WORKERS ?= 12
 SHAPED := muse.nn,muse.models.baseline,muse.models.max_parameters,muse.models.phase1,muse.models.phase7,muse.models.phase8,muse.models.phase8_push,kernels,beartype.beartype
 LATEX := poppler-utils texlive-latex-recommended texlive-latex-extra texlive-science texlive-lang-cjk latex-cjk-common latex-cjk-japanese latex-cjk-japanese-wadalab
 SUPPORTED := import sys; sys.exit(None if (3, 11) <= sys.version_info < (3, 14) else f"MUSE needs Python 3.11 to 3.13, not {sys.version.split()[0]}; try make PYTHON=python3.12")

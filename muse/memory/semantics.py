@@ -84,6 +84,8 @@ def as_cuda(card: Card) -> Iterator[None]:
                 library.impl(name, torch.library.fallthrough_kernel, "AutocastCPU")
         library.impl("dropout", _dropout, "AutogradCPU")
         library.impl("linear", _linear, "AutogradCPU")
+        for name in ("softmax", "log_softmax"):
+            library.impl(f"{name}.int", _softmax(_operator(f"_{name}")), "AutogradCPU")
         library.impl("_fused_rms_norm", _fused_rms_norm, "CPU")
         library.impl("scaled_dot_product_attention", partial(_attention, card), "AutogradCPU")
         yield
@@ -94,6 +96,17 @@ def as_cuda(card: Card) -> Iterator[None]:
 def _dropout(x: torch.Tensor, p: float, train: bool) -> torch.Tensor:  # noqa: FBT001  # the operator's signature
     dropped: torch.Tensor = torch.native_dropout(x, p, train)[0] if train and p > 0 else x
     return dropped
+
+
+def _softmax(operator: Callable[..., Any]) -> Callable[..., Any]:
+    """Of float16 alone, the kernel makes single precision by itself."""
+
+    def run(x: torch.Tensor, dim: int, dtype: torch.dtype | None = None) -> Any:
+        if x.dtype is torch.float16 and dtype is torch.float32:
+            return operator(x, dim, True)  # noqa: FBT003  # the operator's
+        return operator(x if dtype is None else x.to(dtype), dim, False)  # noqa: FBT003  # so too
+
+    return run
 
 
 def _fused_rms_norm(*given: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -26,11 +27,22 @@ PRODUCTS = {_aten.mm.default, _aten.addmm.default, _aten.bmm.default, _aten.badd
 ON_THE_HOST = {_aten._scaled_dot_product_efficient_attention.default: 2}
 """Operations whose results are numbers on the CPU from this one on."""
 
-ORDER = {
-    _aten.native_dropout.default: (1, 0),
-    _aten._scaled_dot_product_cudnn_attention.default: (-3, -2, 0, 1),
+ORDER: dict[Any, Callable[[Any], tuple[int, ...]]] = {
+    _aten.native_dropout.default: lambda args: (1, 0),  # noqa: ARG005  # the mask comes first
+    _aten._scaled_dot_product_cudnn_attention.default: lambda args: (-3, -2, 0, 1) if args[4] else (-3, -2, 0),
 }
-"""The order in which operations allocate their results, where it is another: the mask and the seeds come first."""
+"""Which results operations allocate, in which order, where it is another: attention starts with its seeds, and without
+gradients makes no logarithms."""
+
+
+def _run(func: Any, args: Any, kwargs: Any) -> Any:
+    """The results, in single precision where CUDA makes them so and a fake CPU does not: statistics and soft maxima."""
+    if func in {_aten._softmax.default, _aten._log_softmax.default} and args[2]:
+        return args[0].new_empty(args[0].shape, dtype=torch.float32)
+    out = func(*args, **kwargs)
+    if func is _aten.native_layer_norm.default:
+        return (out[0], *(statistic.float() for statistic in out[1:]))
+    return out
 
 
 def _accumulates(args: Any) -> bool:
@@ -79,9 +91,10 @@ class Tracker(TorchDispatchMode):
             func = _aten.add_.Tensor
         if func is _aten.index_put.default and torch._C._current_graph_task_id() != -1:
             func = _aten.index_put_.default  # into zeros that nobody else holds; a mode like ours is shown a copy
-        out = func(*args, **kwargs)
+        out = _run(func, args, kwargs)
         leaves = tree_leaves(out)[: ON_THE_HOST.get(func)]
-        for leaf in map(leaves.__getitem__, ORDER.get(func, range(len(leaves)))):
+        order = ORDER[func](args) if func in ORDER else range(len(leaves))
+        for leaf in map(leaves.__getitem__, order):
             if isinstance(leaf, Tensor) and leaf.untyped_storage()._cdata not in self._held:
                 self.hold(leaf, "activations")
         self._inside(func, args, kwargs)

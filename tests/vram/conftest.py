@@ -23,10 +23,11 @@ from muse.memory.isolate import isolate
 from muse.memory.peak import Peak
 from muse.memory.predict import Footprint, predict, workspace_bytes
 from muse.probes import operator_calls
+from muse.probes.memory import MARGIN, SPARE
 from muse.probes.workloads import workload
 
 AT_MOST = 13 * 2**30
-"""Bytes; a definition in double precision, or a network, needs less in any test of this folder."""
+"""Bytes; a network of these tests needs less."""
 SUBJECTS = '''
 """Functions and networks that a spawned process can import."""
 
@@ -82,22 +83,23 @@ def settings() -> Settings:
 
 @pytest.fixture(scope="session")
 def alone(settings) -> Callable[..., Any]:
-    """Runs a function that a spawned process can import, in one, beside others while there is room."""
+    """Runs a function that a spawned process can import, in one, once there is room for the bytes it needs."""
 
-    def run(function: Callable[..., Any], *args: Any) -> Any:
-        with machine.lease(exclusive=False), machine.admission(AT_MOST):
+    def run(function: Callable[..., Any], *args: Any, needs: int = AT_MOST) -> Any:
+        with machine.lease(exclusive=False), machine.admission(needs):
             return isolate(function, *args, environment=settings.environment, timeout=settings.timeout)
 
     return run
 
 
 @pytest.fixture(scope="session")
-def measured(alone) -> Callable[..., Peak]:
+def measured(alone, predicted) -> Callable[..., Peak]:
     """A preset measured by the sound procedure, once for all tests that ask."""
 
     @cache
     def of(model: str, cap: int | None = None, **given: Any) -> Peak:
-        return alone(peak.sound, workload({"model": model, **given}), cap)
+        needs = cap or int(predicted(model, **given).reserved * MARGIN) + SPARE
+        return alone(peak.sound, workload({"model": model, **given}), cap, needs=needs)
 
     return of
 
@@ -117,9 +119,12 @@ def context() -> Iterator[None]:
 
 
 @pytest.fixture
-def inputs(context) -> Iterator[Callable[[Case, torch.dtype], dict[str, Any]]]:
-    """Makes the inputs of an operator's case; tests/unit/kernels/test_vram_bodies.py makes small ones on the CPU."""
-    with machine.lease(exclusive=False), machine.admission(AT_MOST):
+def inputs(request, context) -> Iterator[Callable[[Case, torch.dtype], dict[str, Any]]]:
+    """Makes the inputs of an operator's case, once there is room for what the test's module takes AT_MOST.
+
+    tests/unit/kernels/test_vram_bodies.py makes small ones on the CPU.
+    """
+    with machine.lease(exclusive=False), machine.admission(request.module.AT_MOST):
         yield lambda case, dtype: case.make_inputs("cuda", dtype, 0)
         gc.collect()
         torch.cuda.empty_cache()

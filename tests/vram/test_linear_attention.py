@@ -12,6 +12,9 @@ from kernels.linear_attention.cases import CASES
 
 pytestmark = pytest.mark.gpu
 
+AT_MOST = 6 * 2**30
+"""Bytes of the GPU that a test here takes."""
+
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 @pytest.mark.parametrize("causal", [False, True])

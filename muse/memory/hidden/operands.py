@@ -42,7 +42,10 @@ def contiguous(*tensors: Any) -> Phases:
 
 
 def depthwise(groups: int, *tensors: Any) -> Phases:
-    """A convolution of single channels, forward or backward; one across channels is left to cuDNN, and not modelled."""
+    """A convolution of single channels, forward or backward.
+
+    What cuDNN computes is not modelled: convolutions across channels, and in half precision those of at least 32.
+    """
     return contiguous(*tensors) if groups > 1 else []
 
 
