@@ -87,17 +87,19 @@ def _parameters(
     da_n, db_n, dc_n = tl.zeros((N,), tl.float32), tl.zeros((N,), tl.float32), tl.zeros((N,), tl.float32)
     du_n, dv_n = tl.zeros((N, R), tl.float32), tl.zeros((N, R), tl.float32)
     for _ in range(batches):
+        du_b, dv_b = tl.zeros((N, R), tl.float32), tl.zeros((N, R), tl.float32)  # shorter sums round less
         for start in range(0, d, D):
             j = start + tl.arange(0, D)
             g_n, x_n = _tile(g, first, row, j, rows, d), _tile(x, first, row, j, rows, d)
             g_next, x_next = _tile(g, first, row + 1, j, rows, d), _tile(x, first, row + 1, j, rows, d)
             at, known = rho[None, :] * d + j[:, None], (rho[None, :] < r) & (j[:, None] < d)
-            du_n += _dot(g_n, tl.load(vx + at, mask=known, other=0.0).to(g_n.dtype))
-            dv_n += _dot(x_n, tl.load(ug + at, mask=known, other=0.0).to(x_n.dtype))
+            du_b += _dot(g_n, tl.load(vx + at, mask=known, other=0.0).to(g_n.dtype))
+            dv_b += _dot(x_n, tl.load(ug + at, mask=known, other=0.0).to(x_n.dtype))
             g_n, x_n = g_n.to(tl.float32), x_n.to(tl.float32)
             da_n += tl.sum(g_n * x_n, 1)
             db_n += tl.sum(g_n * x_next.to(tl.float32), 1)
             dc_n += tl.sum(g_next.to(tl.float32) * x_n, 1)
+        du_n, dv_n = du_n + du_b, dv_n + dv_b
         g, x, vx, ug = g + rows * d, x + rows * d, vx + r * d, ug + r * d
     tl.store(da + n, da_n, mask=inside)
     tl.store(db + n, db_n, mask=n < rows - 1)

@@ -10,7 +10,7 @@ from kernels.case import excesses
 
 pytestmark = pytest.mark.gpu
 
-AT_MOST = 6 * 2**30
+AT_MOST = 4 * 2**30
 """Bytes of the GPU that a test here takes."""
 
 

@@ -10,7 +10,7 @@ from kernels.hyperbolic_scan.cases import CASES
 
 pytestmark = pytest.mark.gpu
 
-AT_MOST = 13 * 2**30
+AT_MOST = 7 * 2**30
 """Bytes of the GPU that a test here takes."""
 
 

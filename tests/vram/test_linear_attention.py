@@ -12,7 +12,7 @@ from kernels.linear_attention.cases import CASES
 
 pytestmark = pytest.mark.gpu
 
-AT_MOST = 6 * 2**30
+AT_MOST = 4 * 2**30
 """Bytes of the GPU that a test here takes."""
 
 

@@ -10,7 +10,7 @@ from kernels.low_rank_ffn.cases import CASES
 
 pytestmark = pytest.mark.gpu
 
-AT_MOST = 13 * 2**30
+AT_MOST = 12 * 2**30
 """Bytes of the GPU that a test here takes."""
 
 
