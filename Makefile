@@ -29,7 +29,7 @@ test: install  ## Unit tests and every claim that needs no GPU
 
 gpu: install  ## On a GPU: measure every claim that needs one, side by side and then the timings, and check the memory harness
 	@status=0; \
-	$(BIN)/python -m pytest tests/vram tests/claims -m "gpu and not speed" --require-gpu -n $(WORKERS) || status=$$?; \
+	$(BIN)/python -m pytest tests/vram tests/claims -m "gpu and not speed" --require-gpu -n $(WORKERS) --dist worksteal || status=$$?; \
 	$(BIN)/python -m pytest tests/claims -m "gpu and speed" --require-gpu || status=$$?; \
 	exit $$status
 

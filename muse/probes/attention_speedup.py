@@ -15,5 +15,5 @@ def measure(claim: Claim, bench: Bench) -> Measurement:
     """The other's time over the model's, as PyTorch launches them."""
     given = claim.given
     calls = {name: partial(attention_call, given, given[name], given["tokens"][0]) for name in ("model", "against")}
-    found = times(calls, bench, replayed=False)
+    found = times(calls, bench, "called")
     return ratio(found["against"], found["model"])

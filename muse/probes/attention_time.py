@@ -20,5 +20,5 @@ def measure(claim: Claim, bench: Bench) -> Measurement:
     """The slope of the time over the time at a handful of tokens."""
     given = claim.given
     calls = {str(n): partial(attention_call, given, given["model"], n) for n in (BASELINE, *given["tokens"])}
-    middle = {int(n): median(samples) for n, samples in times(calls, bench, replayed=True).items()}
+    middle = {int(n): median(samples) for n, samples in times(calls, bench, "replayed").items()}
     return slope(given["tokens"], [middle[n] for n in given["tokens"]], Scope.MEASURED, baseline=middle[BASELINE])

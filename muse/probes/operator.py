@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from statistics import median
+from time import perf_counter
 from typing import Any, TypeVar
 
 from muse import machine
@@ -14,6 +15,7 @@ from muse.claims.claim import Claim, Scope
 from muse.claims.measurement import Measurement
 from muse.memory.isolate import worker
 from muse.memory.peak import gpu
+from muse.probes import tuned
 from muse.probes.bench import Bench
 from muse.probes.operator_calls import Call, Subject, ceilings, floor, repeats, seconds
 from muse.probes.operators import DTYPES
@@ -21,6 +23,8 @@ from muse.probes.timing import ROUNDS, ratio
 
 T = TypeVar("T")
 
+LONG, FEW = 2.0, 5
+"""Seconds from which on a round is long, and how many rounds there are of long ones."""
 AT_MOST = 13 * 2**30
 """Bytes; a case, with the part of it that its definition does in double precision, needs less."""
 
@@ -71,30 +75,33 @@ def subject(claim: Claim) -> Subject:
 def _times(
     mine: Subject, rival: str | None, bench: Bench, *, with_ceilings: bool
 ) -> tuple[dict[str, list[float]], dict[str, Any]]:
-    """Seconds by name, one sample per round, and how they were taken."""
-    samples: dict[str, list[float]] = {}
-    how: dict[str, Any] = {}
-    settings = bench.settings
-    with (
-        machine.lease(exclusive=True),
-        worker(
-            _rounds,
-            mine,
-            rival,
-            with_ceilings,
-            environment=settings.environment,
-            timeout=settings.timeout,
-            kept_for=mine.operator,
-        ) as one_round,
-    ):
+    """Seconds by name, one sample per round, and how they were taken; claims of the same pair share them."""
+    environment, timeout = bench.settings.environment, bench.settings.timeout
 
-        def noted() -> None:
-            found, told = one_round()
-            how.update(told)
-            for name, sample in found.items():
-                samples.setdefault(name, []).append(sample)
+    def answer() -> tuple[dict[str, list[float]], dict[str, Any]]:
+        samples: dict[str, list[float]] = {}
+        how: dict[str, Any] = {}
+        asked = mine, rival, with_ceilings
+        since = tuned.recall(bench.settings)
+        with (
+            machine.lease(exclusive=True),
+            worker(_rounds, *asked, environment=environment, timeout=timeout, kept_for=mine.operator) as one_round,
+        ):
 
-        bench.rounds(noted, ROUNDS)
+            def noted() -> None:
+                found, told = one_round()
+                how.update(told)
+                for name, sample in found.items():
+                    samples.setdefault(name, []).append(sample)
+
+            begin = perf_counter()
+            noted()
+            rounds = FEW if perf_counter() - begin > LONG else ROUNDS
+            bench.rounds(noted, rounds - 1)
+        tuned.keep(bench.readings.parent, since)
+        return samples, how
+
+    samples, how = bench.reading({"times": asdict(mine), "rival": rival, "ceilings": with_ceilings}, answer)
     return samples, how
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache, partial
-from importlib import import_module
 from itertools import cycle
 from statistics import median
 from typing import Any
@@ -18,7 +18,7 @@ from kernels.case import Work
 from kernels.dispatch import implementation
 from muse.errors import Unmeasured
 from muse.probes.operators import DTYPES, Inputs, operator
-from muse.probes.peers import leaf, peer
+from muse.probes.peers import PEERS, leaf, peer
 
 Call = Callable[[], object]
 
@@ -32,6 +32,8 @@ AHEAD = 4_000_000
 """Cycles for which the GPU waits, while the CPU launches a call whose time is then the GPU's alone."""
 SHORTEST = 5e-3
 """Seconds that the calls of one sample last together."""
+LONG = 0.5
+"""Seconds from which on a call is long: it needs no more warming up."""
 SETS = 128
 """How many sets of inputs there are at most."""
 
@@ -105,8 +107,10 @@ class Subject:
     def how(self, device: torch.device) -> dict[str, Any]:
         """Which implementation runs, and in which configurations it was tuned."""
         first = next(x for x in self.arguments(device, 0, part=True).values() if isinstance(x, Tensor) and _floats(x))
-        runs = implementation(first) if self.who is None else str(self.who)
-        return {"implementation": runs, "configurations": _tuned(self.operator) if runs == "triton" else {}}
+        if self.who is None:
+            return {"implementation": implementation(first), "configurations": _tuned(f"kernels.{self.operator}")}
+        known = PEERS.get(self.operator, {}).get(self.who)
+        return {"implementation": self.who, "configurations": _tuned(known.package) if known else {}}
 
     def against(self, who: str) -> Subject:
         """The same work by another."""
@@ -166,9 +170,11 @@ def floor(work: Work, copy: float, product: float) -> float:
 
 def repeats(call: Call) -> int:
     """How often to call for one sample; warms up, compiles and tunes on the way."""
-    for _ in range(3):
-        call()
-    return min(100, max(1, round(SHORTEST / max(seconds(call, 3), 1e-7))))
+    call()
+    if (once := seconds(call, 1)) > LONG:
+        return 1
+    call()
+    return min(100, max(1, round(SHORTEST / max(min(once, seconds(call, 3)), 1e-7))))
 
 
 def seconds(call: Call, times: int) -> float:
@@ -201,7 +207,16 @@ def extra_bytes(call: Call) -> int:
     return torch.cuda.max_memory_allocated() - before - kept
 
 
-def _tuned(name: str) -> dict[str, str]:
-    """The configurations that autotuning chose, by kernel."""
-    found = vars(import_module(f"kernels.{name}.kernel")).items()
-    return {kernel: str(x.best_config) for kernel, x in found if getattr(x, "best_config", None) is not None}
+def _tuned(package: str) -> dict[str, str]:
+    """The configurations that Triton's autotuner last chose, by kernel, in the loaded modules of `package`."""
+    tuners = sys.modules.get("triton.runtime.autotuner")
+    if tuners is None:
+        return {}
+    found = {}
+    for name, module in list(sys.modules.items()):
+        if f"{name}.".startswith(f"{package}."):
+            for kernel, x in vars(module).items():
+                inner = x.fn if isinstance(x, tuners.Heuristics) else x
+                if isinstance(inner, tuners.Autotuner) and getattr(inner, "best_config", None) is not None:
+                    found[kernel] = str(inner.best_config)
+    return found

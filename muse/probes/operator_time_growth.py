@@ -26,7 +26,7 @@ def measure(claim: Claim, bench: Bench) -> Measurement:
     """The slope of the time over the time at a handful of tokens."""
     name, lengths = claim.given["operator"], claim.given["lengths"]
     calls = {str(n): partial(call, name, n) for n in (BASELINE, *lengths)}
-    middle = {int(n): median(samples) for n, samples in times(calls, bench, replayed=True).items()}
+    middle = {int(n): median(samples) for n, samples in times(calls, bench, "replayed").items()}
     return slope(lengths, [middle[n] for n in lengths], Scope.MEASURED, baseline=middle[BASELINE])
 
 

@@ -20,7 +20,7 @@ def measure(claim: Claim, bench: Bench) -> Measurement:
     """The time of the claim's workload over the other's; as a change, less one."""
     subjects = {"mine": subject(claim.given), "other": subject(claim.given, claim.given["against"])}
     calls = {name: partial(call, workload(settings)) for name, settings in subjects.items()}
-    found = times(calls, bench, replayed=False)
+    found = times(calls, bench, "called")
     cost = ratio(found["mine"], found["other"])
     if claim.quantity == "cost":
         return cost

@@ -9,7 +9,8 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from statistics import median
-from typing import Any
+from time import perf_counter
+from typing import Any, Literal
 
 import torch
 
@@ -24,23 +25,28 @@ ROUNDS = 12
 """Rounds, each timing every call once in a fresh random order."""
 SHORTEST = 5e-3
 """Seconds that one sample lasts at least, so that launches and clocks average out."""
+CYCLES = 2e9
+"""Of a GPU in a second, at the most."""
+
+Way = Literal["called", "replayed", "ahead"]
+"""Called as users call, launches included; recorded once and replayed; or launched ahead while the GPU sleeps. The
+time of the last two is the GPU's own."""
 
 Call = Callable[[], object]
 Prepared = Callable[[torch.device], Call]
 """Makes a call on a device; it must pickle, to be made in the timing process."""
 
 
-def times(calls: Mapping[str, Prepared], bench: Bench, *, replayed: bool) -> dict[str, list[float]]:
+def times(calls: Mapping[str, Prepared], bench: Bench, way: Way) -> dict[str, list[float]]:
     """Seconds per call, one sample per call and round, under the documents' autocast and without gradients.
 
-    With `replayed`, each call is recorded once and replayed, so that its time is the GPU's and not that of
-    launching it. Raises Unmeasured when CUDA fails.
+    Raises Unmeasured when CUDA fails.
     """
     samples: dict[str, list[float]] = {name: [] for name in calls}
-    settings = bench.settings
+    environment, timeout = bench.settings.environment, bench.settings.timeout
     with (
         machine.lease(exclusive=True),
-        worker(_rounds, calls, replayed, environment=settings.environment, timeout=settings.timeout) as one_round,
+        worker(_rounds, calls, way, environment=environment, timeout=timeout, kept_for="times") as one_round,
     ):
 
         def noted() -> None:
@@ -51,7 +57,7 @@ def times(calls: Mapping[str, Prepared], bench: Bench, *, replayed: bool) -> dic
     return samples
 
 
-def _rounds(prepared: Mapping[str, Prepared], replayed: bool) -> Callable[[], dict[str, float]]:  # noqa: FBT001  # pickled
+def _rounds(prepared: Mapping[str, Prepared], way: Way) -> Callable[[], dict[str, float]]:
     """In the timing process: make the calls, warm up, and give a function that times each once."""
     device, shuffle = gpu(), random.Random(0)
 
@@ -59,11 +65,13 @@ def _rounds(prepared: Mapping[str, Prepared], replayed: bool) -> Callable[[], di
         with torch.no_grad(), torch.autocast("cuda", dtype=torch.float16):
             return function()
 
-    def make() -> dict[str, tuple[Call, int]]:
+    def make() -> dict[str, tuple[Call, int, int]]:
         calls = {name: prepare(device) for name, prepare in prepared.items()}
-        if replayed:
+        if way == "ahead":
+            return {name: (call, 1, _launching(call)) for name, call in calls.items()}
+        if way == "replayed":
             calls = {name: _recorded(call) for name, call in calls.items()}
-        return {name: (call, _repeats(call)) for name, call in calls.items()}
+        return {name: (call, _repeats(call), 0) for name, call in calls.items()}
 
     calls = as_measured(make)
 
@@ -96,8 +104,21 @@ def _repeats(call: Call) -> int:
     return max(1, round(SHORTEST / max(_timed(call, 3), 1e-7)))
 
 
-def _timed(call: Call, repeats: int) -> float:
+def _launching(call: Call) -> int:
+    """Cycles in which `call` is launched, with room to spare; warms up on the way."""
+    call()
+    torch.cuda.synchronize()
+    begin = perf_counter()
+    call()
+    taken = perf_counter() - begin
+    torch.cuda.synchronize()
+    return int(2 * taken * CYCLES)
+
+
+def _timed(call: Call, repeats: int, asleep: int = 0) -> float:
     begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    if asleep:
+        torch.cuda._sleep(asleep)  # noqa: SLF001  # no public call keeps a GPU waiting
     begin.record()
     for _ in range(repeats):
         call()

@@ -14,6 +14,8 @@ from muse.errors import StoreError, UsageError
 from muse.store.record import Record
 
 RECORDS = "records.jsonl"
+TUNED = "tuned"
+"""What Triton tuned, in a run and beside a machine's committed records."""
 
 
 def new_run(runs: Path, machine: str, commit: str | None) -> Path:
@@ -97,7 +99,7 @@ def find_run(runs: Path, name: str) -> Path:
 
 
 def promote(run: Path, results: Path) -> Path:
-    """Move a run's records into the committed results, under its machine; returns the new file.
+    """Move a run's records into the committed results, under its machine, with what it tuned; returns the new file.
 
     Raises StoreError when the run is empty, is unreadable, or is there already.
     """
@@ -111,5 +113,7 @@ def promote(run: Path, results: Path) -> Path:
     unfinished = target.with_suffix(".part")
     shutil.copyfile(run / RECORDS, unfinished)
     unfinished.rename(target)
+    if (run / TUNED).is_dir():
+        shutil.copytree(run / TUNED, target.parent / TUNED, dirs_exist_ok=True)
     (run / RECORDS).unlink()
     return target

@@ -64,6 +64,11 @@ def impose_without_teeth(cap):
 '''
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest comes first, or all workers wait for it in the end."""
+    items.sort(key=lambda item: item.path.name not in ("test_peers.py", "test_hidden_memory.py"))
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Before any fixture measures: without a GPU skip with the reason, or fail where one is required."""

@@ -16,9 +16,16 @@ AT_MOST = 4 * 2**30
 """Bytes of the GPU that a test here takes."""
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize(
+    ("case", "dtype"),
+    [
+        pytest.param(case, dtype, id=f"{case.name}-{dtype}")
+        for dtype in (torch.float32, torch.bfloat16, torch.float16)
+        for case in CASES
+        if "D64" in case.name or dtype is not torch.float32  # whose wide kernels take a minute to compile
+    ],
+)
 @pytest.mark.parametrize("causal", [False, True])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
 def test_the_kernel_agrees_with_the_definition_on_a_gpu(inputs, case, dtype, causal):
     """On one sequence of four heads: float64 takes its time. Forward and every gradient."""
     given = inputs(case, dtype)

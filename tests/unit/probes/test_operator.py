@@ -149,6 +149,48 @@ def test_a_speed_up_is_the_rivals_time_over_ours_and_a_cost_the_reverse(ask, clo
 
 
 @pytest.mark.usefixtures("clock")
+def test_two_claims_of_the_same_pair_share_their_times(ask, monkeypatch):
+    """The second one needs no process."""
+    first = ask("operator", "speedup", "times", **SCAN, against="reference")
+    monkeypatch.setattr(operator, "worker", None)
+    assert ask("operator", "speedup", "times", **SCAN, against="reference") == first
+
+
+@pytest.mark.usefixtures("clock")
+@pytest.mark.parametrize(("seconds", "rounds"), [(0.0, ROUNDS), (3.0, operator.FEW)])
+def test_long_rounds_are_fewer(ask, monkeypatch, seconds, rounds):
+    """Minutes of them would tell no more."""
+    now = iter([0.0, seconds])
+    monkeypatch.setattr(operator, "perf_counter", lambda: next(now))
+    assert len(ask("operator", "seconds", "s", **SCAN).samples) == rounds
+
+
+def test_a_long_call_is_timed_once_a_sample(monkeypatch):
+    """And warmed up by that alone."""
+    calls = []
+    monkeypatch.setattr(operator_calls, "seconds", lambda call, times: [call() for _ in range(times)] and 1.0)
+    assert operator_calls.repeats(lambda: calls.append(1)) == 1
+    assert len(calls) == 2
+
+
+def test_the_configurations_of_a_package_are_those_of_its_modules(monkeypatch):
+    """Also behind heuristics, and of no other package."""
+    from triton.runtime.autotuner import Autotuner, Heuristics
+
+    def tuned(choice):
+        tuner = Autotuner.__new__(Autotuner)
+        tuner.best_config = choice
+        return tuner
+
+    behind = Heuristics.__new__(Heuristics)
+    behind.fn = tuned("BT: 32")
+    mine = SimpleNamespace(plain=tuned("BT: 64"), behind=behind, other=3)
+    for name, module in (("peer.ops", mine), ("peerless", SimpleNamespace(no=tuned("BT: 1")))):
+        monkeypatch.setitem(sys.modules, name, module)
+    assert operator_calls._tuned("peer") == {"plain": "BT: 64", "behind": "BT: 32"}
+
+
+@pytest.mark.usefixtures("clock")
 def test_forward_and_backward_does_the_work_of_both(ask):
     """And counts it."""
     assert ask("operator", "seconds", "s", **SCAN, passes="both").value == 1.0

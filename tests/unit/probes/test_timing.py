@@ -19,7 +19,7 @@ LENGTHS = [512, 1024, 2048, 4096, 8192, 16384]
 
 
 @contextmanager
-def here(make, *args, environment, timeout):
+def here(make, *args, environment, timeout, kept_for):
     """Stand in for the timing process, with its way of telling errors, in this one."""
 
     def told(function, *args):
@@ -37,7 +37,7 @@ def clock(monkeypatch):
     """A CPU that stands in for the GPU, on which every call says itself how long it takes."""
     monkeypatch.setattr(timing, "worker", here)
     monkeypatch.setattr(timing, "gpu", lambda: torch.device("cpu"))
-    monkeypatch.setattr(timing, "_timed", lambda call, _repeats: call())
+    monkeypatch.setattr(timing, "_timed", lambda call, *_: call())
 
 
 @pytest.fixture
@@ -47,8 +47,8 @@ def stubbed(monkeypatch):
     def use(probe, seconds):
         asked = []
 
-        def times(calls, bench, *, replayed):
-            asked.append((list(calls), replayed))
+        def times(calls, bench, way):
+            asked.append((list(calls), way))
             return {name: [seconds(name)] * ROUNDS for name in calls}
 
         monkeypatch.setattr(probe, "times", times)
@@ -101,7 +101,7 @@ def test_rounds_that_are_not_pairs_are_refused():
 @pytest.mark.usefixtures("clock")
 def test_every_call_is_timed_once_a_round(bench):
     """In rounds that the caller drives, whatever the order within one."""
-    found = times({"a": lambda _: lambda: 1.0, "b": lambda _: lambda: 2.0}, bench, replayed=False)
+    found = times({"a": lambda _: lambda: 1.0, "b": lambda _: lambda: 2.0}, bench, "called")
     assert found == {"a": [1.0] * ROUNDS, "b": [2.0] * ROUNDS}
 
 
@@ -111,7 +111,7 @@ def test_the_order_within_rounds_changes(bench):
     """Neither call always runs on the card that the other has warmed."""
     order = []
     makers = {name: lambda _, name=name: lambda: order.append(name) or 1.0 for name in "ab"}
-    times(makers, bench, replayed=False)
+    times(makers, bench, "called")
     rounds = ["".join(order[i : i + 2]) for i in range(len(order) - 2 * ROUNDS, len(order), 2)]
     assert set(rounds) == {"ab", "ba"}
 
@@ -121,7 +121,7 @@ def test_the_order_within_rounds_changes(bench):
 def test_calls_are_timed_without_gradients(bench):
     """As the documents ran them."""
     seen = []
-    times({"a": lambda _: lambda: seen.append(torch.is_grad_enabled()) or 1.0}, bench, replayed=False)
+    times({"a": lambda _: lambda: seen.append(torch.is_grad_enabled()) or 1.0}, bench, "called")
     assert set(seen) == {False}
 
 
@@ -137,7 +137,7 @@ def test_calls_are_timed_without_gradients(bench):
 def test_a_failure_of_cuda_is_unmeasured(bench, error, reason):
     """It ends the claim, with its reason, and not the run."""
     with pytest.raises(Unmeasured) as caught:
-        times({"a": raising(error)}, bench, replayed=False)
+        times({"a": raising(error)}, bench, "called")
     assert caught.value.reason == reason
 
 
@@ -146,14 +146,14 @@ def test_a_failure_of_cuda_is_unmeasured(bench, error, reason):
 def test_a_mistake_of_ours_is_not_a_failure_of_cuda(bench):
     """It is raised as it is."""
     with pytest.raises(KeyError):
-        times({"a": raising(KeyError("x"))}, bench, replayed=False)
+        times({"a": raising(KeyError("x"))}, bench, "called")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine's PyTorch has CUDA")
 def test_a_pytorch_without_cuda_is_unmeasured(bench):
     """A driver alone times nothing, and the timing process says so without a warning."""
     with pytest.raises(Unmeasured) as caught:
-        times({}, bench, replayed=False)
+        times({}, bench, "called")
     assert caught.value.reason == "no_cuda"
 
 
@@ -183,7 +183,7 @@ def test_both_subjects_are_made_with_settings_of_their_own(ask, monkeypatch):
     """What the other does not say is the claim's."""
     made = {}
 
-    def times(calls, bench, *, replayed):
+    def times(calls, bench, way):
         made.update({name: prepare.args[0] for name, prepare in calls.items()})
         return {name: [1.0] * ROUNDS for name in calls}
 
@@ -240,7 +240,7 @@ def test_the_time_of_a_whole_pass_grows_above_its_baseline(ask, stubbed, order):
     asked = stubbed(time_growth, lambda n: 1e-3 + 1e-6 * (int(n) - BASELINE) ** order)
     found = ask("time_growth", "slope", "order", model="phase8_maximum", lengths=LENGTHS)
     assert found.value == pytest.approx(order, abs=0.05)
-    assert asked == [([str(n) for n in (time_growth.BASELINE, *LENGTHS)], False)]
+    assert asked == [([str(n) for n in (time_growth.BASELINE, *LENGTHS)], "ahead")]
 
 
 @pytest.mark.parametrize("order", [1, 2])
@@ -249,7 +249,7 @@ def test_the_time_of_a_layer_grows_above_its_baseline(ask, stubbed, order):
     asked = stubbed(attention_time, lambda n: 1e-3 + 1e-6 * (int(n) - BASELINE) ** order)
     found = ask("attention_time", "slope", "order", model="phase8_maximum", tokens=LENGTHS)
     assert found.value == pytest.approx(order, abs=0.05)
-    assert asked == [([str(n) for n in (BASELINE, *LENGTHS)], True)]
+    assert asked == [([str(n) for n in (BASELINE, *LENGTHS)], "replayed")]
 
 
 def test_quadratic_times_turn_a_claim_of_linear_time(real_ledger, ask, stubbed):

@@ -230,6 +230,16 @@ def test_promotion_moves_the_records_under_their_machine(runs, tmp_path):
     assert not (runs / "20250101_card" / RECORDS).exists()
 
 
+def test_promotion_takes_along_what_the_run_tuned(runs, tmp_path):
+    """Beside the machine's records, with what earlier runs tuned."""
+    for folder, name in ((runs / "20250101_card", "new"), (tmp_path / "results" / "card", "old")):
+        (folder / "tuned" / name).mkdir(parents=True)
+        (folder / "tuned" / name / "k.autotune.json").write_text(name)
+    target = promote(runs / "20250101_card", tmp_path / "results")
+    kept = sorted(path.parent.name for path in (target.parent / "tuned").glob("*/k.autotune.json"))
+    assert kept == ["new", "old"]
+
+
 def test_promotion_leaves_nothing_but_evidence(runs, tmp_path):
     """No unfinished copy stays behind."""
     target = promote(runs / "20250101_card", tmp_path / "results")
