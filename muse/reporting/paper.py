@@ -105,6 +105,8 @@ def pages(view: View, templates: Path) -> dict[str, str]:
     names = {document.name for document in view.documents}
     shaped = {name: document for name, document in SHAPED.items() if document in names}
     texts |= {f"tables/{name}.tex": _text(environment, name) for name in shaped}
+    if view.memory:
+        texts["tables/memory.tex"] = _text(environment, "memory", memory=view.memory)
     texts["claims.tex"] = _text(environment, "claims", facts=facts)
     texts["article.tex"] = _text(environment, "article", view=view, shaped=shaped)
     return texts
