@@ -7,8 +7,10 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -71,7 +73,7 @@ def _decided(
     context = get_context("forkserver")
     context.set_forkserver_preload(["torch"])
     held = {claim.id: record for claim in claims if (record := story.reuse(claim, known))}
-    pool = ProcessPoolExecutor(2 * (os.cpu_count() or 1), mp_context=context)
+    pool = ProcessPoolExecutor(2 * (os.cpu_count() or 1), mp_context=context, initializer=_end_with_parent)
     try:
         ahead = {c.id: pool.submit(story.verify, c, run) for c in claims if not c.needs and c.id not in held}
         for claim in in_turn:
@@ -81,6 +83,17 @@ def _decided(
                 yield ahead[claim.id].result() if claim.id in ahead else story.verify(claim, run)
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """In a process of the pool: do not outlive a run that was killed."""
+
+    def watch(parent: BaseProcess) -> None:
+        parent.join()
+        os._exit(1)
+
+    if parent := parent_process():
+        Thread(target=watch, args=(parent,), daemon=True).start()
 
 
 def report(

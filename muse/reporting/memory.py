@@ -9,16 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 from muse.claims.claim import Scope
 from muse.reporting import figures
 from muse.reporting.cell import Cell
 from muse.reporting.figures import Figure
+from muse.reporting.view import DocumentView, Row
 from muse.units import decimals, printed
-
-if TYPE_CHECKING:
-    from muse.reporting.view import DocumentView, Row
 
 BYTES = "bytes"
 """The dimension of a memory figure."""

@@ -18,6 +18,7 @@ from muse.reporting import escape, figures
 from muse.reporting.cell import Cell
 from muse.reporting.escape import Safe
 from muse.reporting.figures import Figure
+from muse.reporting.memory import table
 from muse.reporting.view import Column, Row, Section, View
 from muse.reporting.words import Words
 
@@ -105,10 +106,11 @@ def pages(view: View, templates: Path) -> dict[str, str]:
     names = {document.name for document in view.documents}
     shaped = {name: document for name, document in SHAPED.items() if document in names}
     texts |= {f"tables/{name}.tex": _text(environment, name) for name in shaped}
-    if view.memory:
-        texts["tables/memory.tex"] = _text(environment, "memory", memory=view.memory)
+    memory = table(view.documents)
+    if memory:
+        texts["tables/memory.tex"] = _text(environment, "memory", memory=memory)
     texts["claims.tex"] = _text(environment, "claims", facts=facts)
-    texts["article.tex"] = _text(environment, "article", view=view, shaped=shaped)
+    texts["article.tex"] = _text(environment, "article", view=view, shaped=shaped, memory=memory)
     return texts
 
 

@@ -13,6 +13,7 @@ from markupsafe import Markup
 from muse.errors import MuseError
 from muse.reporting import escape
 from muse.reporting.details import details
+from muse.reporting.memory import table
 from muse.reporting.view import View
 
 SKINS: dict[str, dict[str, Any]] = {"md": {"finalize": escape.markdown}, "html": {"autoescape": True}}
@@ -28,7 +29,8 @@ def render(view: View, templates: Path) -> dict[str, str]:
     Raises MuseError where a template names what the view or the language lacks.
     """
     skins = {skin: _environment(skin, templates, view) for skin in SKINS}
-    pages = {name: _page(skins, name, view) for name in ("README.md", "report.html")}
+    memory = table(view.documents)
+    pages = {name: _page(skins, name, view, memory=memory) for name in ("README.md", "report.html")}
     return pages | {f"{document.name}.md": _page(skins, "document.md", view, d=document) for document in view.documents}
 
 

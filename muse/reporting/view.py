@@ -9,10 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from muse.claims.claim import Claim, Scope, Status
-from muse.reporting import evidence, figures, memory, places
+from muse.reporting import evidence, figures, places
 from muse.reporting.cell import Cell, cell
 from muse.reporting.figures import Figure
-from muse.reporting.memory import Memory
 from muse.reporting.places import Machine
 from muse.reporting.quotes import Quotes
 from muse.reporting.words import ENGLISH, Words, language_of, load
@@ -137,7 +136,6 @@ class View:
     """The codes of the evidence there is."""
     rows: int
     guide: tuple[tuple[str, str], ...]
-    memory: Memory | None
     pictures: tuple[Picture, ...]
     words: Words
     languages: tuple[tuple[str, str], ...]
@@ -192,7 +190,6 @@ def build(  # noqa: PLR0913  the two last are ornaments
         scopes=tuple(scope for scope in Scope if any(scope in row.scopes for row in rows)),
         rows=len(rows),
         guide=words.pairs("guide"),
-        memory=memory.table(documents),
         pictures=tuple(pictures),
         words=words,
         languages=tuple((languages or {}).items()),

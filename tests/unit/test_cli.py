@@ -227,7 +227,7 @@ def test_a_killed_run_leaves_every_finished_row(project, root, monkeypatch):
     [file] = folder.glob("runs/*/records.jsonl")
     rows = read(file)
     assert 50 <= finished <= len(rows) < 600
-    assert [row.claim.id for row in rows] == [f"paper/sum{n}" for n in range(len(rows))]
+    assert len({row.claim.id for row in rows}) == len(rows)
 
 
 def test_show_gives_the_claim_and_its_newest_evidence(muse, project):

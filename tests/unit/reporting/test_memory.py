@@ -5,6 +5,7 @@ from decimal import Decimal
 import pytest
 
 from muse.claims.claim import Expect, Scope
+from muse.reporting.memory import table
 from muse.reporting.view import build
 
 CARD = {"given": {"card": "rtx3080-laptop"}}
@@ -20,22 +21,22 @@ def memory(stated, found):
             "d/forecast", beside="d/peak", documented=None, unit=unit, expect=Expect(equals=Decimal(printed)), **CARD
         )
         records = [found(forecast, predicted, scope=Scope.PREDICTED), found(base, measured)]
-        return build(records, lambda _: False, {}).memory
+        return table(build(records, lambda _: False, {}).documents)
 
     return of
 
 
-def only(table):
+def only(found):
     """The single line of the single document."""
-    [(_, [line])] = table.parts
+    [(_, [line])] = found.parts
     return line
 
 
 def test_a_figure_stands_beside_its_prediction_and_its_measurement(memory):
     """Each with its own distance, in per cent of what is printed."""
-    table = memory("5.80", 5.742, 6.09)
-    line = only(table)
-    assert (table.cards, table.gpus) == ("rtx3080-laptop", "NVIDIA H100 80GB HBM3")
+    found = memory("5.80", 5.742, 6.09)
+    line = only(found)
+    assert (found.cards, found.gpus) == ("rtx3080-laptop", "NVIDIA H100 80GB HBM3")
     assert [taken.off for taken in (line.predicted, line.measured)] == ["−1.0", "5.0"]  # noqa: RUF001  a true minus
 
 
