@@ -56,7 +56,7 @@ def _keep(
     ctx.names = keyword_only_inputs
 
 
-def _gradients(ctx: Any, g: Tensor, *_: Tensor) -> tuple[Tensor, ...]:
+def _gradients(ctx: Any, g: Tensor, *_: Tensor | None) -> tuple[Tensor, ...]:
     return hyperbolic_attention_backward(g.contiguous(), *ctx.saved_tensors, **ctx.names)
 
 

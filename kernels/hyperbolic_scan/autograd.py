@@ -43,7 +43,7 @@ def _keep(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, Tensor]) -
     ctx.save_for_backward(*inputs, *output)
 
 
-def _gradients(ctx: Any, g: Tensor, _: Tensor) -> tuple[Tensor, ...]:
+def _gradients(ctx: Any, g: Tensor, _: Tensor | None) -> tuple[Tensor, ...]:
     return hyperbolic_scan_backward(g.contiguous(), *ctx.saved_tensors)
 
 

@@ -91,7 +91,7 @@ def _keep(ctx: Any, inputs: tuple[Tensor, ...], keyword_only_inputs: dict[str, b
     ctx.names = keyword_only_inputs
 
 
-def _gradients(ctx: Any, g: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+def _gradients(ctx: Any, g: Tensor, *_: Tensor | None) -> tuple[Tensor | None, ...]:
     g = g if g.stride(-1) == 1 else g.contiguous()
     return *linear_attention_backward(g, *ctx.saved_tensors, **ctx.names), None, None
 

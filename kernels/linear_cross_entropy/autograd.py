@@ -78,7 +78,7 @@ def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> Non
     ctx.wanted, ctx.dtype = inputs[5], inputs[0].dtype
 
 
-def _backward(ctx: Any, d_loss: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+def _backward(ctx: Any, d_loss: Tensor, *_: Tensor | None) -> tuple[Tensor | None, ...]:
     """Scale the gradients in place: a copy of the weight's would double the memory."""
     scaled = [g.mul_(d_loss).to(ctx.dtype) if w else None for g, w in zip(ctx.saved_tensors, ctx.wanted, strict=True)]
     return (*scaled, None, None, None)

@@ -207,7 +207,7 @@ def card(monkeypatch):
         sizes = found.parameters, found.model_bytes, found.total_bytes, found.workspace, found.reserved
         return Peak(*sizes, None, kinds)
 
-    def times(calls, bench, *, replayed):
+    def times(calls, bench, way):
         found = {}
         for name, prepare in calls.items():
             counting = counter()
