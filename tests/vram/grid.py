@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import chain, compress, cycle, product
 from typing import Any
@@ -78,19 +78,33 @@ PRODUCTS: dict[str, Callable[..., Call]] = {
 }
 
 
+KEPT = (1, 0, 1, 1, 0, 1, 1, 0, 1, 0, 1)
+"""Which cases of eleven the grid keeps: no family repeats its kinds in a period that divides by eleven."""
+
+
 def grid(device: torch.device, largest: float = float("inf")) -> Iterator[tuple[str, Call]]:
     """The calls by name, prepared one by one; only those whose tensors have at most `largest` elements."""
-    for name, size, prepare in _cases():
+    for name, size, prepare in cases():
         if size <= largest:
             yield name, prepare(device)
 
 
-def _cases() -> Iterator[Case]:
-    """Three cases of five, which is coprime to how the cases repeat, in one of the types, which take turns."""
-    families = (_reductions, _products, _norms, _rowwise, _convolutions, _lookups, _attentions)
-    cases = compress(chain.from_iterable(family() for family in families), cycle((1, 0, 1, 1, 0)))
-    for dtype, (name, size, prepare) in zip(cycle(FLOATS), cases):
-        yield f"{name} {str(dtype).removeprefix('torch.')}", size, partial(_prepared, prepare, dtype)
+def cases() -> Iterator[Case]:
+    """The grid: a part of all cases, each in one of the types, which take turns."""
+    every = chain.from_iterable(family() for family in FAMILIES)
+    for dtype, case in zip(cycle(FLOATS), compress(every, cycle(KEPT))):
+        yield _typed(dtype, *case)
+
+
+def every_case() -> Iterator[Case]:
+    """Every case in every type."""
+    for dtype, family in product(FLOATS, FAMILIES):
+        for case in family():
+            yield _typed(dtype, *case)
+
+
+def _typed(dtype: torch.dtype, name: str, size: int, prepare: Callable[..., Call]) -> Case:
+    return f"{name} {str(dtype).removeprefix('torch.')}", size, partial(_prepared, prepare, dtype)
 
 
 def _prepared(prepare: Callable[..., Call], dtype: torch.dtype, device: torch.device) -> Call:
@@ -224,6 +238,9 @@ def _attention(make: Callable[..., Tensor], *, q: tuple[int, ...], m: int, backw
     return _both(attend, *inputs) if backward else partial(attend, *inputs)
 
 
+FAMILIES = (_reductions, _products, _norms, _rowwise, _convolutions, _lookups, _attentions)
+
+
 def measure() -> dict[str, int]:
     """What every call of the grid allocates on this GPU at once, beyond what is there before it."""
     device, found = torch.device("cuda"), {}
@@ -278,12 +295,15 @@ def _clean() -> None:
 
 
 def predict(card: Card, largest: float = float("inf")) -> dict[str, int]:
-    """The same, predicted for `card`."""
+    """The same, predicted for `card`; of the cases whose tensors have at most `largest` elements."""
+    return predicted(card, (case for case in cases() if case[1] <= largest))
+
+
+def predicted(card: Card, chosen: Iterable[Case]) -> dict[str, int]:
+    """What each of the `chosen` cases is predicted to allocate."""
     found = {}
     with FakeTensorMode(), as_cuda(card):
-        for name, size, prepare in _cases():
-            if size > largest:
-                continue
+        for name, _, prepare in chosen:
             with Tracker(card, 0) as tracker:
                 call = prepare(torch.device("cpu"))
                 tracker.allocator.empty()

@@ -10,9 +10,6 @@ from kernels.case import excesses
 
 pytestmark = pytest.mark.gpu
 
-AT_MOST = 4 * 2**30
-"""Bytes of the GPU that a test here takes."""
-
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
 def test_the_kernel_agrees_with_the_definition_on_a_gpu(inputs, dtype):

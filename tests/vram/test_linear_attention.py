@@ -12,9 +12,6 @@ from kernels.linear_attention.cases import CASES
 
 pytestmark = pytest.mark.gpu
 
-AT_MOST = 4 * 2**30
-"""Bytes of the GPU that a test here takes."""
-
 
 @pytest.mark.parametrize(
     ("case", "dtype"),

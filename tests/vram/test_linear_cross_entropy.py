@@ -10,9 +10,6 @@ from kernels.linear_cross_entropy.cases import CASES
 
 pytestmark = pytest.mark.gpu
 
-AT_MOST = 4 * 2**30
-"""Bytes of the GPU that a test here takes."""
-
 MIB = 2**20
 
 

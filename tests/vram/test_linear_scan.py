@@ -10,9 +10,6 @@ from kernels.linear_scan.cases import CASES
 
 pytestmark = pytest.mark.gpu
 
-AT_MOST = 7 * 2**30
-"""Bytes of the GPU that a test here takes."""
-
 DTYPES = [torch.float32, torch.bfloat16, torch.float16, torch.complex64]
 
 

@@ -10,9 +10,6 @@ from kernels.low_rank_ffn.cases import CASES
 
 pytestmark = pytest.mark.gpu
 
-AT_MOST = 12 * 2**30
-"""Bytes of the GPU that a test here takes."""
-
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)

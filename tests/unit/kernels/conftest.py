@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
 
 import pytest
 import torch
 
 from kernels import dispatch
+from kernels.case import Case
 
 # Triton decides when its functions are defined, so it must be loaded with the interpreter on.
 # The variable does not stay: processes that other tests start would inherit it.
@@ -31,3 +34,19 @@ def unwritten_memory_is_nan() -> Iterator[None]:
     torch.use_deterministic_algorithms(mode=True)
     yield
     torch.use_deterministic_algorithms(mode=False)
+
+
+@pytest.fixture(scope="session")
+def small_inputs() -> Callable[[Case, torch.dtype], dict[str, Any]]:
+    """Makes the inputs of a case of small sizes: of each, the number of its bits, so that unlike sizes stay unlike."""
+
+    def small(size: Any) -> Any:
+        if isinstance(size, tuple):
+            return tuple(map(small, size))
+        return size.bit_length() if isinstance(size, int) else size
+
+    def make(case: Case, dtype: torch.dtype) -> dict[str, Any]:
+        made = case.make_inputs
+        return partial(made.func, *map(small, made.args), **made.keywords)("cpu", dtype, 0)
+
+    return make

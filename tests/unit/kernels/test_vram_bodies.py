@@ -1,6 +1,5 @@
 """The operators' tests of tests/vram, each by its own body, on the CPU: Triton interprets, and inputs are small."""
 
-from functools import partial
 from importlib.util import module_from_spec, spec_from_file_location
 from inspect import signature
 from pathlib import Path
@@ -33,22 +32,10 @@ BODIES = {
 globals().update(BODIES)
 
 
-def small(size):
-    """A size as the number of its bits, so that unlike sizes stay unlike; a shape size by size."""
-    if isinstance(size, tuple):
-        return tuple(map(small, size))
-    return size.bit_length() if isinstance(size, int) else size
-
-
 @pytest.fixture
-def inputs():
+def inputs(small_inputs):
     """Makes the inputs of a case of small sizes."""
-
-    def make(case, dtype):
-        made = case.make_inputs
-        return partial(made.func, *map(small, made.args), **made.keywords)("cpu", dtype, 0)
-
-    return make
+    return small_inputs
 
 
 @pytest.fixture

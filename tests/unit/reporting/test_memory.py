@@ -16,7 +16,7 @@ def memory(stated, found):
     """The table of one printed figure, predicted and measured at these values in GiB."""
 
     def of(printed, predicted, measured, unit="GiB"):
-        base = stated("d/peak", documented=Decimal(printed), unit=unit)
+        base = stated("d/peak", documented=Decimal(printed), unit=unit, **CARD)  # a case's words are both claims'
         forecast = stated(
             "d/forecast", beside="d/peak", documented=None, unit=unit, expect=Expect(equals=Decimal(printed)), **CARD
         )

@@ -1,6 +1,9 @@
-"""The grid that a GPU is measured with, on this machine's CPU: no byte is compared, but every call runs."""
+"""The grid that a GPU is measured with, on this machine's CPU: every call runs, and H100 figures are predicted."""
 
+import gzip
+import json
 from importlib.util import module_from_spec, spec_from_file_location
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -44,9 +47,21 @@ def test_every_call_of_the_grid_is_predicted(grid, predicted):
     assert all(size >= 512 for size in predicted.values())
 
 
-@pytest.mark.parametrize(
-    "kind", ["sum", "amax", "std", "mm", "layer_norm", "softmax", "cumsum", "depthwise", "embedding", "attention"]
-)
-def test_the_small_grid_has_every_kind_of_operation(predicted, kind):
-    """A slip in any of them is seen without a GPU."""
-    assert any(name.startswith(kind) for name in predicted)
+def test_the_grid_has_every_kind_of_operation(grid):
+    """Thinning loses none: a kind is the first word of a name."""
+    every = {name.split()[0] for name, *_ in chain.from_iterable(family() for family in grid.FAMILIES)}
+    assert {name.split()[0] for name, *_ in grid.cases()} == every
+
+
+def test_what_an_h100_allocated_is_predicted_to_the_byte(grid):
+    """In 924 operations; `h100_grid.json.gz` says nothing of the others.
+
+    Recorded with an H100 80GB HBM3, driver 580.159.04 and PyTorch 2.11.0+cu130. Of the 938 that ran, eight
+    convolutions of other sizes are left out, and six that were read while a tensor of the call before was still alive:
+    what that process's history says the same six asked for, rounded as the allocator rounds, is what is predicted.
+    """
+    recorded = json.loads(gzip.decompress((Path(__file__).parents[2] / "data" / "h100_grid.json.gz").read_bytes()))
+    found = grid.predicted(card("h100"), (case for case in grid.every_case() if case[0] in recorded))
+    missed = {name: (size, found.get(name)) for name, size in recorded.items() if size != found.get(name)}
+    assert not missed
+    assert len(recorded) == 924
