@@ -6,11 +6,10 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context, parent_process
-from multiprocessing.process import BaseProcess
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from pathlib import Path
-from threading import Thread
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -69,31 +68,30 @@ def _decided(
     Neighbours often wait for one reading, so there are more processes than cores.
     """
     from muse import verify as story
+    from muse.memory.isolate import Process
 
-    context = get_context("forkserver")
-    context.set_forkserver_preload(["torch"])
     held = {claim.id: record for claim in claims if (record := story.reuse(claim, known))}
-    pool = ProcessPoolExecutor(2 * (os.cpu_count() or 1), mp_context=context, initializer=_end_with_parent)
-    try:
-        ahead = {c.id: pool.submit(story.verify, c, run) for c in claims if not c.needs and c.id not in held}
+    idle: SimpleQueue[Process] = SimpleQueue()
+
+    def decide(claim: Claim) -> Record:
+        process = idle.get()
+        try:
+            return process.ask(story.verify, claim, run)
+        finally:
+            idle.put(process)
+
+    count = 2 * (os.cpu_count() or 1)
+    with ExitStack() as stack:
+        for _ in range(count):
+            idle.put(stack.enter_context(closing(Process({}, run.settings.timeout))))
+        threads = ThreadPoolExecutor(count)
+        stack.callback(threads.shutdown, cancel_futures=True)
+        ahead = {c.id: threads.submit(decide, c) for c in claims if not c.needs and c.id not in held}
         for claim in in_turn:
             if claim.id in held:
                 yield held[claim.id]
             else:
                 yield ahead[claim.id].result() if claim.id in ahead else story.verify(claim, run)
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _end_with_parent() -> None:
-    """In a process of the pool: do not outlive a run that was killed."""
-
-    def watch(parent: BaseProcess) -> None:
-        parent.join()
-        os._exit(1)
-
-    if parent := parent_process():
-        Thread(target=watch, args=(parent,), daemon=True).start()
 
 
 def report(
