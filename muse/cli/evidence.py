@@ -163,9 +163,13 @@ def _templates(settings: Settings) -> Path:
 
 
 def _titles(ledger: Ledger, lang: str) -> dict[str, str]:
-    from muse.reporting.words import ENGLISH
+    """Of the documents, and of what `muse fit` has found, whose first column no document has printed."""
+    from muse.probes import FIT
+    from muse.reporting.words import ENGLISH, load
 
-    return {d.name: d.title if lang == ENGLISH else d.original or d.title for d in ledger.documents.values()}
+    words = load(lang, _templates(load_settings()) / "messages")
+    found = {d.name: d.title if lang == ENGLISH else d.original or d.title for d in ledger.documents.values()}
+    return {**found, FIT: words.text("fit")}
 
 
 def _view(settings: Settings, records: list[Record]) -> Any:

@@ -1,22 +1,20 @@
 """An operator is timed after it was checked, on inputs that rotate, against its floor and its peers."""
 
 import sys
-from types import SimpleNamespace
 from typing import get_args
 
 import pytest
 import torch
 
-from kernels.case import Work
 from kernels.linear_scan import cases as scan_cases
 from muse.claims.claim import Expect, Status
 from muse.claims.verdict import judge
 from muse.errors import Disagreement, MuseError, Unmeasured, UsageError
 from muse.memory.isolate import attempt
-from muse.probes import operator, operator_agreement, operator_calls, operator_memory, operator_memory_growth
+from muse.probes import operator, operator_agreement, operator_memory, operator_memory_growth
 from muse.probes import operator_time_growth as time_growth
 from muse.probes.given import Operator
-from muse.probes.operator_calls import COPIED, SIDE, Subject, floor, rotation
+from muse.probes.operator_calls import COPIED, Subject
 from muse.probes.operators import PARTS
 from muse.probes.operators import operator as named
 from muse.probes.peers import PEERS, Peer
@@ -133,12 +131,6 @@ def test_a_slower_kernel_turns_a_claim_about_its_floor(ask, a_claim, clock, seco
     assert judge(claim, found).status is status
 
 
-def test_the_floor_is_the_longer_of_bytes_and_operations():
-    """At rates of one per second."""
-    assert floor(Work(flops=3, bytes=5), copy=2 * COPIED, product=2 * SIDE**3) == 5
-    assert floor(Work(flops=7, bytes=5), copy=2 * COPIED, product=2 * SIDE**3) == 7
-
-
 def test_a_speed_up_is_the_rivals_time_over_ours_and_a_cost_the_reverse(ask, clock):
     """What ran on either side is told."""
     clock.update(mine=2.0, rival=6.0)
@@ -165,31 +157,6 @@ def test_long_rounds_are_fewer(ask, monkeypatch, seconds, rounds):
     assert len(ask("operator", "seconds", "s", **SCAN).samples) == rounds
 
 
-def test_a_long_call_is_timed_once_a_sample(monkeypatch):
-    """And warmed up by that alone."""
-    calls = []
-    monkeypatch.setattr(operator_calls, "seconds", lambda call, times: [call() for _ in range(times)] and 1.0)
-    assert operator_calls.repeats(lambda: calls.append(1)) == 1
-    assert len(calls) == 2
-
-
-def test_the_configurations_of_a_package_are_those_of_its_modules(monkeypatch):
-    """Also behind heuristics, and of no other package."""
-    from triton.runtime.autotuner import Autotuner, Heuristics
-
-    def tuned(choice):
-        tuner = Autotuner.__new__(Autotuner)
-        tuner.best_config = choice
-        return tuner
-
-    behind = Heuristics.__new__(Heuristics)
-    behind.fn = tuned("BT: 32")
-    mine = SimpleNamespace(plain=tuned("BT: 64"), behind=behind, other=3)
-    for name, module in (("peer.ops", mine), ("peerless", SimpleNamespace(no=tuned("BT: 1")))):
-        monkeypatch.setitem(sys.modules, name, module)
-    assert operator_calls._tuned("peer") == {"plain": "BT: 64", "behind": "BT: 32"}
-
-
 @pytest.mark.usefixtures("clock")
 def test_forward_and_backward_does_the_work_of_both(ask):
     """And counts it."""
@@ -198,27 +165,6 @@ def test_forward_and_backward_does_the_work_of_both(ask):
     assert Subject("linear_scan", "2x3x8", "float32", both=True).work.bytes == sum(
         work(torch.float32).bytes for work in (case.forward, case.backward)
     )
-
-
-@pytest.mark.usefixtures("clock")
-def test_calls_take_their_inputs_in_turn(monkeypatch):
-    """And begin again after the last."""
-    seen = []
-    monkeypatch.setattr(operator_calls, "rotation", lambda *_: 3)
-    monkeypatch.setattr(Subject, "function", lambda _: lambda b, **_: seen.append(b.data_ptr()))
-    call = Subject("linear_scan", "2x3x8", "float32", both=False).prepare(torch.device("cpu"))
-    seen.clear()
-    for _ in range(6):
-        call()
-    assert len(set(seen)) == 3
-    assert seen[:3] == seen[3:]
-
-
-def test_enough_sets_of_inputs_rotate_to_pass_the_cache_twice(monkeypatch):
-    """Large inputs need two sets, small ones many, and there is an end to it."""
-    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: SimpleNamespace(L2_cache_size=1000))
-    cuda = torch.device("cuda")
-    assert [rotation({"x": torch.zeros(n)}, cuda) for n in (10_000, 100, 1)] == [2, 6, operator_calls.SETS]
 
 
 @pytest.mark.parametrize("who", ["accelerated_scan", "sdpa"])
@@ -245,12 +191,6 @@ def test_a_peer_is_only_asked_for_what_it_can_do():
     """A cumulative sum has no factors."""
     with pytest.raises(Unmeasured, match="does not do"):
         Subject("linear_scan", "2x3x8", "float32", both=False, who="cumsum").arguments(torch.device("cpu"), 0)
-
-
-def test_a_loop_over_time_is_not_compiled():
-    """It would be unrolled."""
-    with pytest.raises(Unmeasured, match="loop over time"):
-        Subject("bk_core", "16x4096", "float32", both=False, who="compiled").function()
 
 
 SMALL = {

@@ -107,6 +107,21 @@ def test_every_call_is_timed_once_a_round(bench):
 
 @pytest.mark.filterwarnings("ignore:CUDA is not available")
 @pytest.mark.usefixtures("clock")
+def test_a_gpu_sleeps_twice_as_long_as_a_call_takes_to_launch(bench, monkeypatch):
+    """Then what is timed is its own work; called or replayed it does not sleep."""
+    now, slept = iter([0.0, 1e-3]), []
+    monkeypatch.setattr(timing, "perf_counter", lambda: next(now))
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+    monkeypatch.setattr(timing, "_timed", lambda call, repeats, asleep=0: slept.append((repeats, asleep)) or call())
+    times({"a": lambda _: lambda: 1.0}, bench, "ahead")
+    assert set(slept) == {(1, int(2e-3 * timing.CYCLES))}
+    slept.clear()
+    times({"a": lambda _: lambda: 1.0}, bench, "called")
+    assert {asleep for _, asleep in slept} == {0}
+
+
+@pytest.mark.filterwarnings("ignore:CUDA is not available")
+@pytest.mark.usefixtures("clock")
 def test_the_order_within_rounds_changes(bench):
     """Neither call always runs on the card that the other has warmed."""
     order = []
