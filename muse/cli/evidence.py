@@ -163,13 +163,9 @@ def _templates(settings: Settings) -> Path:
 
 
 def _titles(ledger: Ledger, lang: str) -> dict[str, str]:
-    """Of the documents, and of what `muse fit` has found, whose first column no document has printed."""
-    from muse.probes import FIT
-    from muse.reporting.words import ENGLISH, load
+    from muse.reporting.words import ENGLISH
 
-    words = load(lang, _templates(load_settings()) / "messages")
-    found = {d.name: d.title if lang == ENGLISH else d.original or d.title for d in ledger.documents.values()}
-    return {**found, FIT: words.text("fit")}
+    return {d.name: d.title if lang == ENGLISH else d.original or d.title for d in ledger.documents.values()}
 
 
 def _view(settings: Settings, records: list[Record]) -> Any:

@@ -13,6 +13,9 @@ from muse.store.record import Record
 STRONGEST = (Scope.MEASURED, Scope.EMULATED, Scope.EXACT, Scope.PREDICTED)
 """Which evidence is shown first."""
 
+FITS = "fit"
+"""The name under which `muse fit` keeps what it finds beside the documents."""
+
 
 def strength(scope: str) -> int:
     """The place of a scope among the strongest; what has none is last."""

@@ -173,6 +173,7 @@ def build(  # noqa: PLR0913  the two last are ornaments
     cells = {
         r.claim.id: cell(r, known[homes[r.claim.id]], _anchor(r.claim.id), words, quotes, stale=stale(r)) for r in shown
     }
+    titles = {evidence.FITS: words.text("fit"), **titles}
     documents = []
     for name in sorted({record.claim.document for record in shown}):
         mine = [cells[record.claim.id] for record in shown if record.claim.document == name]

@@ -8,6 +8,7 @@ import pytest
 from muse.claims.claim import Expect, Scope, Status
 from muse.claims.verdict import Verdict
 from muse.errors import StoreError
+from muse.probes import FIT
 from muse.reporting import view
 from muse.reporting.figures import bound, figure, grouped, margin, places
 from muse.reporting.words import load
@@ -224,3 +225,9 @@ def test_values_sort_within_their_dimension(stated, found):
         [found(stated("d/a"), 5.8), found(stated("d/b", unit="count", documented=Decimal(3)), 3, scope=Scope.EXACT)]
     )
     assert (bytes_.documented.dimension, count.reproduced.best.value.dimension) == ("bytes", "count")
+
+
+def test_what_fit_found_is_titled_as_such(stated, found):
+    """Its first figure is a prediction, which no document printed."""
+    report = view.build([found(stated(f"{FIT}/inference"), 5.8)], lambda _: False, {})
+    assert "predicted" in report.documents[0].title
