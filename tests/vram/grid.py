@@ -6,7 +6,6 @@ Every case makes its tensors anew, so that nothing of an earlier one is left in 
 from __future__ import annotations
 
 import gc
-import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import chain, compress, cycle, product
@@ -248,25 +247,31 @@ def measure() -> dict[str, int]:
     beside = _filled()
     gc.freeze()
     for name, call in grid(device):
-        before = torch.cuda.memory_allocated()
         call()
-        _settle(before)
-        _clean()
-        torch.cuda.reset_peak_memory_stats()
-        call()
-        torch.cuda.synchronize()
-        found[name] = torch.cuda.max_memory_allocated() - before
+        found[name] = _steady(call)
         del call
         _clean()
     del beside
     return found
 
 
-def _settle(before: int) -> None:
-    """Wait until the backward pass's thread has let go of what it made, which it does in its own time."""
-    deadline = time.monotonic() + 1
-    while torch.cuda.memory_allocated() > before and time.monotonic() < deadline:
-        time.sleep(1e-3)
+def _steady(call: Call, most: int = 20) -> int:
+    """What two calls in succession allocate alike: the backward pass's thread lets go of memory in its own time."""
+    readings = [_reading(call)]
+    while len(readings) < most:
+        readings.append(_reading(call))
+        if readings[-1] == readings[-2]:
+            break
+    return readings[-1]
+
+
+def _reading(call: Call) -> int:
+    _clean()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    call()
+    torch.cuda.synchronize()
+    return torch.cuda.max_memory_allocated() - before
 
 
 def _warm(device: torch.device) -> None:
