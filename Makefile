@@ -5,7 +5,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CONSTRAINTS ?= $(if $(shell command -v nvidia-smi),constraints.txt,constraints-cpu.txt)
-WORKERS ?= 12
+GPUS := $(shell nvidia-smi --list-gpus 2>/dev/null | wc -l)
+WORKERS ?= $(shell expr 12 '*' $(GPUS))
 SHAPED := muse.nn,muse.models.baseline,muse.models.max_parameters,muse.models.phase1,muse.models.phase7,muse.models.phase8,muse.models.phase8_push,kernels,beartype.beartype
 LATEX := poppler-utils texlive-latex-recommended texlive-latex-extra texlive-science texlive-lang-cjk latex-cjk-common latex-cjk-japanese latex-cjk-japanese-wadalab
 SUPPORTED := import sys; sys.exit(None if (3, 11) <= sys.version_info < (3, 14) else f"MUSE needs Python 3.11 to 3.13, not {sys.version.split()[0]}; try make PYTHON=python3.12")
@@ -27,10 +28,10 @@ verify: install  ## Decide every claim that this machine can, and render the rep
 test: install  ## Unit tests and every claim that needs no GPU
 	$(BIN)/python -m pytest tests/unit tests/claims -n 2 --fresh --jaxtyping-packages=$(SHAPED)
 
-gpu: install  ## On a GPU: measure every claim that needs one, side by side and then the timings, and check the memory harness
+gpu: install  ## On one GPU or more: measure every claim that needs one, side by side and then the timings, and check the memory harness
 	@status=0; \
 	$(BIN)/python -m pytest tests/vram tests/claims -m "gpu and not speed" --require-gpu -n $(WORKERS) --dist worksteal || status=$$?; \
-	$(BIN)/python -m pytest tests/claims -m "gpu and speed" --require-gpu || status=$$?; \
+	$(BIN)/python -m pytest tests/claims -m "gpu and speed" --require-gpu $(if $(filter-out 0 1,$(GPUS)),-n $(GPUS) --dist worksteal) || status=$$?; \
 	exit $$status
 
 bench: install  ## On a GPU: time every operator beside its definition and its peers; kept for --benchmark-compare

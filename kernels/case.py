@@ -63,30 +63,38 @@ def excess(got: Tensor, plain: Tensor, exact: Tensor) -> float:
 
 
 def excesses(
-    operator: Callable[..., Any], reference: Callable[..., Any], inputs: Mapping[str, Any], seed: int = 0
+    operator: Callable[..., Any],
+    reference: Callable[..., Any],
+    inputs: Mapping[str, Any],
+    seed: int = 0,
+    *,
+    backward: bool = True,
 ) -> dict[str, float]:
     """Return the `excess` of each output ("out0", ...) and of each gradient ("d" and the input's name).
 
-    `operator` and `reference` take `inputs` by name; every floating or complex tensor among them is differentiated.
+    `operator` and `reference` take `inputs` by name; every floating or complex tensor among them is differentiated,
+    unless only the forward pass is wanted.
     """
-    got, plain = (_outputs_and_gradients(f, inputs, seed) for f in (operator, reference))
-    exact = _outputs_and_gradients(reference, inputs, seed, exactly=True)
+    got, plain = (_results(f, inputs, seed, backward=backward) for f in (operator, reference))
+    exact = _results(reference, inputs, seed, backward=backward, exactly=True)
     return {name: excess(got[name], plain[name], exact[name]) for name in exact}
 
 
-def _outputs_and_gradients(
-    f: Callable[..., Any], inputs: Mapping[str, Any], seed: int, *, exactly: bool = False
+def _results(
+    f: Callable[..., Any], inputs: Mapping[str, Any], seed: int, *, backward: bool, exactly: bool = False
 ) -> dict[str, Tensor]:
     given = {name: _leaf(x, exactly=exactly) for name, x in inputs.items()}
-    leaves = {name: x for name, x in given.items() if isinstance(x, Tensor) and x.requires_grad}
-    outputs = f(**given)
+    with torch.set_grad_enabled(backward):
+        outputs = f(**given)
     outputs = (outputs,) if isinstance(outputs, Tensor) else tuple(outputs)
-    random = torch.Generator().manual_seed(seed)
+    found = {f"out{i}": out.detach() for i, out in enumerate(outputs)}
+    if not backward:
+        return found
+    leaves = {name: x for name, x in given.items() if isinstance(x, Tensor) and x.requires_grad}
+    random = torch.Generator(outputs[0].device).manual_seed(seed)
     directions = [_direction(out, random) for out in outputs]
     gradients = torch.autograd.grad(outputs, list(leaves.values()), directions, materialize_grads=True)
-    return {f"out{i}": out.detach() for i, out in enumerate(outputs)} | {
-        f"d{name}": gradient for name, gradient in zip(leaves, gradients, strict=True)
-    }
+    return found | {f"d{name}": gradient for name, gradient in zip(leaves, gradients, strict=True)}
 
 
 def _leaf(x: Any, *, exactly: bool) -> Any:
@@ -100,6 +108,6 @@ def _leaf(x: Any, *, exactly: bool) -> Any:
 
 def _direction(out: Tensor, random: torch.Generator) -> Tensor:
     """Random numbers that every precision holds exactly, so that all three formulations are sent the same."""
-    parts = torch.randn(*out.shape, 2, generator=random).to(torch.bfloat16).float()
+    parts = torch.randn(*out.shape, 2, generator=random, device=out.device).to(torch.bfloat16).float()
     direction = torch.view_as_complex(parts) if out.is_complex() else parts[..., 0]
-    return direction.to(out.device, out.dtype)
+    return direction.to(out.dtype)

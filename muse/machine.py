@@ -52,6 +52,18 @@ def gpus() -> tuple[Gpu, ...]:
     return tuple(gpu for entry in wanted for gpu in every if entry == str(gpu.index) or gpu.uuid.startswith(entry))
 
 
+def alike() -> tuple[Gpu, ...]:
+    """The GPUs that measure the same: those like the first."""
+    return tuple(gpu for gpu in gpus() if gpu.name == gpus()[0].name)
+
+
+def take(turn: int) -> None:
+    """Of several GPUs alike, leave this process one, and the next to the process whose turn is the next."""
+    if len(choice := alike()) > 1:
+        os.environ["CUDA_VISIBLE_DEVICES"] = choice[turn % len(choice)].uuid
+        gpus.cache_clear()
+
+
 def _describe(index: int) -> Gpu:
     """The driver's facts about GPU `index`."""
     import pynvml
@@ -104,8 +116,8 @@ FREE_SHARE = 0.95
 def admission(needs: int | Callable[[], int]) -> Iterator[None]:
     """Wait until so many bytes more fit the first GPU beside what other measurements of this machine were admitted for.
 
-    One line per process in a file beside the lease; those of processes that are gone do not count. What is larger than
-    the card is admitted alone.
+    First come, first served: what is large would else wait for all that is small. One line per process in a file beside
+    the lease; those of processes that are gone do not count. What is larger than the card is admitted alone.
     """
     if not gpus():
         yield
@@ -113,8 +125,10 @@ def admission(needs: int | Callable[[], int]) -> Iterator[None]:
     size = needs if isinstance(needs, int) else needs()
     file = Path(tempfile.gettempdir()) / f"muse-{gpus()[0].uuid}.admitted"
     most, mine = int(gpus()[0].total_bytes * FREE_SHARE), f"{os.getpid()} {size + CONTEXT}"
-    while not _admitted(file, mine, most):
-        time.sleep(0.05)
+    with file.with_suffix(".queue").open("a") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        while not _admitted(file, mine, most):
+            time.sleep(0.05)
     try:
         yield
     finally:
@@ -125,8 +139,8 @@ def admission(needs: int | Callable[[], int]) -> Iterator[None]:
 def _admitted(file: Path, mine: str, most: int) -> bool:
     with _lines(file) as lines:
         lines[:] = [line for line in lines if _alive(int(line.split()[0]))]
-        taken = sum(int(line.split()[1]) for line in lines)
-        if lines and taken + int(mine.split()[1]) > most:
+        others = [int(line.split()[1]) for line in lines]
+        if max(others, default=0) > CONTEXT and sum(others) + int(mine.split()[1]) > most:
             return False
         lines.append(mine)
         return True

@@ -8,7 +8,6 @@ A test that asks for `claim` and `decide` runs once per claim and case; its id i
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -16,15 +15,20 @@ from typing import Any
 
 import pytest
 
+from muse import machine
 from muse.claims.claim import Claim, Status
 from muse.config import load_settings
 from muse.errors import ClaimInconclusive, ClaimRefuted, LedgerError, StoreError, UsageError
+from muse.memory import isolate
 from muse.probes import PROBES
+from muse.probes.bench import plain_rounds
 from muse.store.record import Record
 from muse.verify import Run, enforce, held, open_ledger, reuse, verify
 
 RUN = pytest.StashKey[Run]()
 MALFORMED = pytest.StashKey[bool]()
+CROWDED = pytest.StashKey[bool]()
+"""Whether this process is one of more workers than there are GPUs."""
 TIMES = ("benchmark_json", "benchmark_save", "benchmark_autosave", "benchmark_compare", "benchmark_histogram")
 """pytest-benchmark's options that keep or compare times: such a run measures everything, for a record has no times."""
 RAISED = {Status.REFUTED: ClaimRefuted, Status.INCONCLUSIVE: ClaimInconclusive}
@@ -38,11 +42,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the markers; keep pytest-benchmark's table of times for runs that ask to compare them."""
+    """Register the markers; keep pytest-benchmark's table of times for runs that ask to compare them.
+
+    Where there are several GPUs, xdist's workers take turns to have one.
+    """
     config.addinivalue_line("markers", "gpu: needs an NVIDIA GPU")
     if not config.getoption("benchmark_compare", default=None):
         config.option.benchmark_quiet = True
-    config.addinivalue_line("markers", "speed: measures time, and so refuses to run under xdist")
+    config.addinivalue_line("markers", "speed: measures time, and so refuses to share its GPU with other workers")
+    if worker := getattr(config, "workerinput", None):
+        config.stash[CROWDED] = worker["workercount"] > len(machine.alike())
+        machine.take(int(worker["workerid"].removeprefix("gw")))
+    if machine.gpus():
+        isolate.prepare()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -98,7 +110,7 @@ def decide(
         if record := reuse(claim, known):
             request.node.user_properties.append(("reused", record.id))
         else:
-            record = _verified(claim, run, benchmark)
+            record = _verified(claim, run, benchmark, crowded=request.config.stash.get(CROWDED, False))
         told = [claim.document, str(record.verdict.status), record.verdict.reason]
         request.node.user_properties.append(("muse", told))
         if record.verdict.status is Status.UNMEASURED:
@@ -112,10 +124,10 @@ def decide(
     return decide
 
 
-def _verified(claim: Claim, run: Run, benchmark: Any) -> Record:
+def _verified(claim: Claim, run: Run, benchmark: Any, *, crowded: bool) -> Record:
     """The claim's new record, with its times and facts in pytest-benchmark's hands."""
     if claim.probe and PROBES[claim.probe].timed:
-        record = verify(claim, run, _rounds(benchmark), xdist="PYTEST_XDIST_WORKER" in os.environ)
+        record = verify(claim, run, _rounds(benchmark), crowded=crowded)
     else:
         record = benchmark.pedantic(verify, args=(claim, run), rounds=1, iterations=1)
     benchmark.extra_info.update(_extra_info(record))
@@ -123,6 +135,9 @@ def _verified(claim: Claim, run: Run, benchmark: Any) -> Record:
 
 
 def _rounds(benchmark: Any) -> Callable[[Callable[[], None], int], None]:
+    """As pytest-benchmark, which under xdist or where it is disabled would call but once."""
+    if benchmark.disabled:
+        return plain_rounds
     return lambda function, count: benchmark.pedantic(function, rounds=count, iterations=1)
 
 
@@ -186,7 +201,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     for reason, count in sorted(reasons.items()):
         terminalreporter.line(f"UNMEASURED: {count} claims, {reason}", yellow=True, bold=True)
     if reasons["timed_under_xdist"]:
-        terminalreporter.line("REFUSED: timings do not run under xdist; run them without -n", red=True, bold=True)
+        words = "a timing needs its GPU to itself; run timings without -n, or with no more workers than GPUs"
+        terminalreporter.line(f"REFUSED: {words}", red=True, bold=True)
     if (run := config.stash.get(RUN, None)) and run.records.exists():
         terminalreporter.line(f"records: {run.records}")
 

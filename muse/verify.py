@@ -70,11 +70,11 @@ def select(ledger: Ledger, text: str | None) -> tuple[Claim, ...]:
     return found
 
 
-def verify(claim: Claim, run: Run, rounds: Rounds = plain_rounds, *, xdist: bool = False) -> Record:
+def verify(claim: Claim, run: Run, rounds: Rounds = plain_rounds, *, crowded: bool = False) -> Record:
     """Measure and judge one claim, and append the record to the run."""
     measurement: Measurement | None = None
     try:
-        possible(claim, xdist=xdist)
+        possible(claim, crowded=crowded)
         measurement = probes.measure(claim, Bench(run.settings, run.folder / "readings", rounds))
         verdict = judge(claim, measurement)
     except Unmeasured as error:
@@ -124,14 +124,14 @@ def reuse(claim: Claim, known: Mapping[tuple[str, str], Record]) -> Record | Non
     return record and replace(record, claim=claim)
 
 
-def possible(claim: Claim, *, xdist: bool = False) -> None:
+def possible(claim: Claim, *, crowded: bool = False) -> None:
     """Raise Unmeasured when this machine, or this way of running, cannot measure the claim."""
     if claim.probe is None:
         raise Unmeasured("no_probe", claim.cause or "nothing can decide it")
     if "gpu" in claim.needs and not machine.gpus():
         raise Unmeasured("no_gpu", "no NVIDIA GPU is visible to its driver")
-    if probes.PROBES[claim.probe].timed and xdist:
-        raise Unmeasured("timed_under_xdist", "a timing needs its GPU to itself; run it without -n")
+    if probes.PROBES[claim.probe].timed and crowded:
+        raise Unmeasured("timed_under_xdist", "a timing needs its GPU to itself; run it with no more workers than GPUs")
 
 
 def enforce(record: Record) -> None:

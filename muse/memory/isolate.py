@@ -14,7 +14,9 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext
 from typing import Any, TypeVar
 
 from muse import machine
@@ -32,6 +34,18 @@ class _Crash:
     traceback: str
 
 
+def prepare() -> None:
+    """Start the process that fresh ones are forked from, which imports while others do something else."""
+    _context()
+    forkserver.ensure_running()
+
+
+def _context() -> ForkServerContext:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([*PRELOADED, *(HEAVY if machine.gpus() else [])])
+    return context
+
+
 class Process:
     """A fresh process under an environment, that runs what it is asked to, one after another.
 
@@ -40,8 +54,7 @@ class Process:
     """
 
     def __init__(self, environment: dict[str, str], timeout: float) -> None:
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload([*PRELOADED, *(HEAVY if machine.gpus() else [])])
+        context = _context()
         self._timeout = timeout
         self._pipe, theirs = context.Pipe()
         self._child = context.Process(target=_serve, args=(theirs, environment), daemon=True)

@@ -18,15 +18,13 @@ from muse.memory.peak import gpu
 from muse.probes import tuned
 from muse.probes.bench import Bench
 from muse.probes.operator_calls import Call, Subject, ceilings, floor, repeats, seconds
-from muse.probes.operators import DTYPES
+from muse.probes.operators import DTYPES, operator
 from muse.probes.timing import ROUNDS, ratio
 
 T = TypeVar("T")
 
 LONG, FEW = 2.0, 5
 """Seconds from which on a round is long, and how many rounds there are of long ones."""
-AT_MOST = 13 * 2**30
-"""Bytes; a case, with the part of it that its definition does in double precision, needs less."""
 
 
 def measure(claim: Claim, bench: Bench) -> Measurement:
@@ -60,7 +58,7 @@ def shared(function: Callable[[Subject], T], what: Subject, bench: Bench) -> T:
     environment, timeout = settings.environment, settings.timeout
     with (
         machine.lease(exclusive=False),
-        machine.admission(AT_MOST),
+        machine.admission(operator(what.operator).needs),
         worker(partial, function, what, environment=environment, timeout=timeout, kept_for=what.operator) as call,
     ):
         return call()

@@ -88,7 +88,7 @@ class Subject:
             return other.arrange(inputs, mine.definition)
 
     def require_agreement(self, device: torch.device) -> None:
-        """Raise Disagreement where the operator is wrong, and Unmeasured where a peer is."""
+        """Raise Disagreement where the operator is wrong in the passes that run, and Unmeasured where a peer is."""
         _require_agreement(self, device)
 
     def prepare(self, device: torch.device) -> Call:
@@ -122,7 +122,8 @@ def _require_agreement(what: Subject, device: torch.device) -> None:
     """Once in a process, for double precision takes its time."""
     mine = operator(what.operator)
     if what.who is None:
-        mine.require_agreement(mine.case(what.case), mine.inputs(what.case, what.dtype, device))
+        given = mine.inputs(what.case, what.dtype, device)
+        mine.require_agreement(mine.case(what.case), given, backward=what.both)
     elif what.who not in ("reference", "compiled"):
         given, definition = what.arguments(device, 0, part=True), mine.definition
         peer(what.operator, what.who).require_agreement(what.who, given, definition, backward=what.both)

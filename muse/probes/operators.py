@@ -35,6 +35,20 @@ PARTS: dict[str, dict[str, tuple[slice, ...]]] = {
 """The part of some operators' inputs on which agreement is checked: the whole is too much for the definition."""
 
 
+GIB = 2**30
+NEEDS = {
+    "linear_cross_entropy": 15 * GIB,
+    "low_rank_ffn": 12 * GIB,
+    "hyperbolic_attention": 8 * GIB,
+    "hyperbolic_scan": 7 * GIB,
+    "linear_scan": 7 * GIB,
+    "semiseparable": 7 * GIB,
+}
+"""Bytes of the GPU: the most that a case takes, with its definition in double precision, and a little more."""
+FEW = 4 * GIB
+"""What the others need at the most."""
+
+
 @dataclass(frozen=True)
 class Operator:
     """One operator."""
@@ -57,22 +71,27 @@ class Operator:
         cuts = PARTS.get(self.name, {})
         return {name: x[cuts[name]] if name in cuts and x is not None else x for name, x in inputs.items()}
 
-    def excess(self, inputs: Inputs) -> float:
+    @property
+    def needs(self) -> int:
+        """Bytes of the GPU to be admitted for."""
+        return NEEDS.get(self.name, FEW)
+
+    def excess(self, inputs: Inputs, *, backward: bool = True) -> float:
         """The largest error of the output and of any gradient, as a multiple of the definition's own.
 
         Raises Disagreement where one is not finite.
         """
         part = self.part(inputs)
-        found = excesses(self.call, self.definition, part)
+        found = excesses(self.call, self.definition, part, backward=backward)
         single = {f"d{name}" for name, x in part.items() if isinstance(x, Tensor) and x.numel() == 1}
         fair = {name: ratio / ONE_NUMBER if name in single else ratio for name, ratio in found.items()}
         if not all(math.isfinite(ratio) for ratio in fair.values()):
             raise Disagreement(f"{self.name} gives values that are not finite: {found}")
         return max(fair.values())
 
-    def require_agreement(self, case: Case, inputs: Inputs) -> float:
+    def require_agreement(self, case: Case, inputs: Inputs, *, backward: bool = True) -> float:
         """The excess. Raises Disagreement where it is above what the case allows."""
-        found = self.excess(inputs)
+        found = self.excess(inputs, backward=backward)
         if found > case.k:
             raise Disagreement(f"{self.name} errs {found:.3g} times as much as its definition, {case.k:g} are allowed")
         return found

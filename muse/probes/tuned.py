@@ -28,7 +28,17 @@ def recall(settings: Settings) -> float:
 
 def keep(run: Path, since: float) -> None:
     """Keep in `run` what was tuned or recalled since then: a user's cache also holds what is none of ours."""
-    _copy(cache(), run / TUNED, [file for file in cache().glob(TUNINGS) if file.stat().st_mtime >= since])
+    _copy(cache(), run / TUNED, _new(since))
+
+
+def forget(since: float) -> None:
+    """Let Triton tune anew what was tuned since then, for it was beside others; what was recalled can be again."""
+    for file in _new(since):
+        file.unlink(missing_ok=True)
+
+
+def _new(since: float) -> list[Path]:
+    return [file for file in cache().glob(TUNINGS) if file.stat().st_mtime >= since]
 
 
 def cache() -> Path:

@@ -1,22 +1,26 @@
 """The machine is described without CUDA, and one GPU serves one timing at a time."""
 
 import fcntl
+import os
 import re
 import subprocess
 import sys
+import tempfile
+from dataclasses import replace
 
 import pynvml
 import pytest
 
 from muse import machine
 from muse.errors import UsageError
-from muse.machine import CONTEXT, FREE_SHARE, Gpu, admission, check_budget, gpus, lease, slug
+from muse.machine import CONTEXT, FREE_SHARE, Gpu, admission, check_budget, gpus, lease, slug, take
 
 CARD = Gpu(0, "GPU-aaaa", "NVIDIA H100 80GB HBM3 (SXM/5)", 80 * 2**30, "550.1")
 OTHER = Gpu(1, "GPU-bbbb", "NVIDIA T4", 16 * 2**30, "550.1")
 
 WAITER = """
 import sys
+import tempfile
 from muse import machine
 machine.gpus = lambda: (machine.Gpu(0, "GPU-aaaa", "card", 1, ""),)
 print("ready", flush=True)
@@ -28,6 +32,7 @@ ROOM = int(CARD.total_bytes * FREE_SHARE)
 """What the card's measurements may take together."""
 ADMITTED = """
 import sys
+import tempfile
 from muse import machine
 machine.gpus = lambda: (machine.Gpu(0, "GPU-aaaa", "card", int(sys.argv[1]), ""),)
 print("ready", flush=True)
@@ -205,3 +210,39 @@ def test_what_a_dead_process_was_admitted_for_does_not_count(admitted):
     holder.kill()
     holder.wait()
     assert admitted(ROOM - CONTEXT).stdout.readline() == "in\n"
+
+
+def test_what_is_small_waits_behind_what_came_before_it(admitted):
+    """Or what is large would wait for as long as small ones come."""
+    with admission(ROOM // 2 - CONTEXT):
+        large = admitted(ROOM - CONTEXT)
+        with pytest.raises(subprocess.TimeoutExpired):
+            large.communicate(timeout=0.5)
+        small = admitted(0)
+        with pytest.raises(subprocess.TimeoutExpired):
+            small.communicate(timeout=0.5)
+    assert large.stdout.readline() == "in\n"
+    large.stdin.close()
+    assert small.stdout.readline() == "in\n"
+
+
+def test_what_is_larger_than_the_card_waits_for_no_mere_contexts(admitted):
+    """They are held for as long as workers live."""
+    with admission(0):
+        assert admitted(CARD.total_bytes).stdout.readline() == "in\n"
+
+
+@pytest.mark.parametrize(("names", "expected"), [(("a", "a"), [[0], [1], [0]]), (("a", "b"), [[0, 1]] * 3)])
+@pytest.mark.usefixtures("two_cards")
+def test_workers_take_turns_to_have_one_of_the_gpus_alike(monkeypatch, names, expected):
+    """A worker sees its own and no other; one of another kind measures something else."""
+    cards = [replace(CARD, index=i, uuid=f"GPU-{i}", name=name) for i, name in enumerate(names)]
+    monkeypatch.setattr(machine, "_describe", lambda index: cards[index])
+    found = []
+    for turn in range(3):
+        monkeypatch.setattr(os, "environ", {"TMPDIR": tempfile.gettempdir()})
+        gpus.cache_clear()
+        take(turn)
+        found.append([gpu.index for gpu in gpus()])
+    gpus.cache_clear()
+    assert found == expected

@@ -24,19 +24,12 @@ from muse.memory.peak import Peak
 from muse.memory.predict import Footprint, predict, workspace_bytes
 from muse.probes import operator_calls
 from muse.probes.memory import MARGIN, SPARE
+from muse.probes.operators import operator
 from muse.probes.workloads import workload
 
 GIB = 2**30
 AT_MOST = 13 * GIB
 """Bytes of the GPU; a network of these tests needs less."""
-TAKES = {
-    "test_low_rank_ffn": 12 * GIB,
-    "test_hyperbolic_attention": 8 * GIB,
-    "test_hyperbolic_scan": 7 * GIB,
-    "test_linear_scan": 7 * GIB,
-    "test_semiseparable": 7 * GIB,
-}
-"""The most that a test of these modules was seen to take on an H100, and a little more; of the others, 2.7 GiB."""
 SUBJECTS = '''
 """Functions and networks that a spawned process can import."""
 
@@ -138,7 +131,8 @@ def inputs(request, context) -> Iterator[Callable[[Case, torch.dtype], dict[str,
 
     tests/unit/kernels/test_vram_bodies.py makes small ones on the CPU.
     """
-    with machine.lease(exclusive=False), machine.admission(TAKES.get(request.path.stem, 4 * GIB)):
+    needs = operator(request.path.stem.removeprefix("test_")).needs
+    with machine.lease(exclusive=False), machine.admission(needs):
         yield lambda case, dtype: case.make_inputs("cuda", dtype, 0)
         gc.collect()
         torch.cuda.empty_cache()

@@ -16,7 +16,7 @@ GIB = 2**30
 @pytest.fixture
 def under(alone, subjects):
     """Allocates so many bytes in a process of its own under a cap."""
-    return lambda cap, size: alone(subjects.allocated_under, cap, size)
+    return lambda cap, size: alone(subjects.allocated_under, cap, size, needs=2 * GIB)
 
 
 def test_an_allocation_beyond_the_cap_is_out_of_memory(under):
@@ -34,14 +34,14 @@ def test_an_allocation_under_the_cap_is_had(under):
 def test_a_cap_that_does_not_bite_is_not_believed(alone, subjects):
     """If PyTorch ignored it, the claim would be unmeasured and not confirmed."""
     with pytest.raises(Unmeasured) as caught:
-        alone(subjects.impose_without_teeth, GIB)
+        alone(subjects.impose_without_teeth, GIB, needs=2 * GIB)
     assert caught.value.reason == "cap_does_not_bite"
 
 
 def test_a_cap_above_the_card_is_refused(alone):
     """A request that cannot be, told as one."""
     with pytest.raises(UsageError, match="above the card"):
-        alone(budget.impose, 2**50)
+        alone(budget.impose, 2**50, needs=GIB)
 
 
 def test_a_model_that_exceeds_its_cap_is_unmeasured(measured):

@@ -36,7 +36,7 @@ print(record.verdict.status, torch.cuda.is_initialized())
 @pytest.fixture(scope="session")
 def kept(alone, subjects):
     """A small network that keeps bytes from its first pass, measured by the sound procedure."""
-    return lambda size: alone(peak.sound, Workload(partial(subjects.Keeper, size), 100, 256), None)
+    return lambda size: alone(peak.sound, Workload(partial(subjects.Keeper, size), 100, 256), None, needs=2**30)
 
 
 def test_the_same_measurement_gives_the_same_bytes(alone, measured):

@@ -12,14 +12,13 @@ from muse import machine
 from muse.config import load_settings
 from muse.errors import Unmeasured
 from muse.memory.isolate import isolate
-from muse.probes.operator import AT_MOST, subject
+from muse.probes import tuned
+from muse.probes.operator import subject
+from muse.probes.operators import operator
 from muse.probes.peers import PEERS
 from muse.verify import open_ledger
 
 pytestmark = pytest.mark.gpu
-
-BESIDE_OTHERS = {"TRITON_CACHE_AUTOTUNING": "0", "FLA_CACHE_RESULTS": "0"}
-"""What is tuned here is not worth keeping; what is compiled for it is kept, and the timings need not wait for it."""
 
 
 def compared():
@@ -31,12 +30,15 @@ def compared():
 
 @pytest.mark.parametrize("what", compared(), ids=lambda what: f"{what.operator}-{what.who}-{what.case}")
 def test_a_peer_agrees_with_its_truth(settings, what):
-    """Forward, and backward where the claim times both."""
-    environment = settings.environment | BESIDE_OTHERS
-    with machine.lease(exclusive=False), machine.admission(AT_MOST):
+    """Forward, and backward where the claim times both. What this compiles, the timings need not wait for."""
+    since = tuned.recall(settings)
+    with machine.lease(exclusive=False), machine.admission(operator(what.operator).needs):
         try:
-            isolate(what.require_agreement, torch.device("cuda"), environment=environment, timeout=settings.timeout)
+            device, environment = torch.device("cuda"), settings.environment
+            isolate(what.require_agreement, device, environment=environment, timeout=settings.timeout)
         except Unmeasured as error:
             if error.reason != "no_peer":
                 raise
             pytest.skip(str(error))
+        finally:
+            tuned.forget(since)

@@ -69,3 +69,8 @@ def test_what_is_no_floating_tensor_is_passed_on():
         torch.index_select, torch.index_select, {"input": torch.randn(3), "dim": 0, "index": torch.tensor([1])}
     )
     assert list(found) == ["out0", "dinput"]
+
+
+def test_forward_alone_differentiates_nothing():
+    """A wrong gradient is none of its business, nor is the time that the right one takes."""
+    assert list(excesses(lambda x: (x * x).detach(), square, {"x": torch.randn(5)}, backward=False)) == ["out0"]

@@ -151,7 +151,7 @@ def test_two_workers_write_one_file_with_every_claim_once(parallel):
 
 def test_timings_are_refused_loudly_beside_other_workers(parallel):
     """In the summary, and as the skip's reason."""
-    assert "REFUSED: timings do not run under xdist" in parallel.done.stdout
+    assert "REFUSED: a timing needs its GPU to itself" in parallel.done.stdout
     assert "unmeasured, timed_under_xdist" in parallel.done.stdout
     assert parallel.done.returncode == 0
 

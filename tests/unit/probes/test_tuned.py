@@ -54,3 +54,16 @@ def test_a_run_keeps_what_was_tuned_since_it_recalled_and_nothing_older(cache, s
     tuned.keep(tmp_path / "run", since)
     kept = {str(path.relative_to(tmp_path / "run" / "tuned")) for path in (tmp_path / "run").rglob("*.*")}
     assert kept == {NAME, "new/x.autotune.json"}
+
+
+def test_what_was_tuned_beside_others_is_forgotten(cache, settings):
+    """And what was tuned before is not."""
+    old, new = (cache / part / "x.autotune.json" for part in ("old", "new"))
+    for file in (old, new):
+        file.parent.mkdir(parents=True)
+        file.write_text("")
+    since = tuned.recall(settings)
+    for file, when in ((old, since - 60), (new, since + 1)):
+        os.utime(file, (when, when))
+    tuned.forget(since)
+    assert [file.parent.name for file in cache.glob(tuned.TUNINGS)] == ["old"]

@@ -51,15 +51,15 @@ def test_a_sentence_that_nothing_decides_is_unmeasured_with_its_cause(run, a_cla
 def test_a_timing_is_refused_beside_other_workers(a_claim, probe):
     """Even where there is a GPU."""
     with pytest.raises(Unmeasured) as caught:
-        possible(a_claim(probe, None), xdist=True)
+        possible(a_claim(probe, None), crowded=True)
     assert caught.value.reason == "timed_under_xdist"
-    possible(a_claim(probe, None), xdist=False)
+    possible(a_claim(probe, None), crowded=False)
 
 
 @pytest.mark.usefixtures("card")
 def test_memory_may_be_measured_beside_other_workers(memory_claim):
     """Allocated bytes of one process do not depend on another's."""
-    possible(memory_claim("phase8_maximum"), xdist=True)
+    possible(memory_claim("phase8_maximum"), crowded=True)
 
 
 def test_a_crash_of_a_probe_is_not_a_verdict(run, arithmetic):
