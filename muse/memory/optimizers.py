@@ -91,10 +91,13 @@ class AdamW8bit(Optimizer):
         weights.mul_(1 - group["lr"] * group["weight_decay"]).add_(change.to(weights.dtype), alpha=-group["lr"])
 
 
+EPSILON = 1e-4
+"""What AdamW adds to its divisor, as a number that float16 holds: PyTorch's 1e-8 is zero there, and one step leaves no
+finite weight of a network in half precision, which may then take another way through its own code."""
 MAKERS: dict[str, Callable[..., Optimizer]] = {
     "sgd": partial(SGD, lr=1e-4, foreach=False),
-    "adamw": partial(AdamW, lr=1e-4, foreach=False),
-    "adamw8bit": partial(AdamW8bit, lr=1e-4),
+    "adamw": partial(AdamW, lr=1e-4, eps=EPSILON, foreach=False),
+    "adamw8bit": partial(AdamW8bit, lr=1e-4, eps=EPSILON),
     "adafactor": partial(Adafactor, lr=1e-4, foreach=False),
 }
 """Without batched updates, so that the temporaries are one parameter's on every device."""

@@ -141,7 +141,7 @@ def _attention(  # noqa: PLR0913, PLR0917  # the operator's signature
     aten = torch.ops.aten
     grows = torch.is_grad_enabled() and any(x.requires_grad for x in (query, key, value))
     out: torch.Tensor
-    match backend(query, card):
+    match backend(query, key, dropout_p, card):
         case "math":
             math = aten._scaled_dot_product_attention_math
             out = math(query, key, value, attn_mask, dropout_p, is_causal, scale=scale)[0]

@@ -38,7 +38,8 @@ class HTTEmbedding(nn.Module):
         nn.init.normal_(self.phase, std=0.1)
 
     def forward(self, ids: Int[Tensor, "B N"]) -> Float[Tensor, "B N d"]:
-        grids = torch.einsum("bnrp,bnrq->bnpq", self.scaled()[ids // self.v2], self.second[ids % self.v2])
+        first = self.first[ids // self.v2] * self.phase.cos()[:, None]
+        grids = torch.einsum("bnrp,bnrq->bnpq", first, self.second[ids % self.v2])
         return grids.flatten(2)[..., : self.d_model]
 
     def logits(self, x: Float[Tensor, "B N d"]) -> Float[Tensor, "B N V"]:

@@ -22,15 +22,16 @@ MOST_SPLITS = 200
 """How many parts of the keys all heads together may have while each keeps sums of its own."""
 
 
-def backend(query: Any, card: Card) -> str:
+def backend(query: Any, key: Any, dropout: float, card: Card) -> str:
     """The kernel that CUDA picks: cudnn, flash, efficient or math.
 
-    cuDNN comes first on Hopper and later, if the width is a multiple of 8; flash attention pads others. The
-    memory-efficient kernel needs rows of whole 16 bytes.
+    cuDNN comes first on Hopper and later, if the width is a multiple of 8; flash attention pads others. It takes
+    neither a single key nor, with dropout, a single query. The memory-efficient kernel needs rows of whole 16 bytes.
     """
     width = query.shape[-1]
     if query.dtype in HALF and width <= WIDEST and card.flash:
-        return "cudnn" if card.capability >= (9, 0) and width % 8 == 0 else "flash"
+        takes = width % 8 == 0 and key.shape[-2] > 1 and (query.shape[-2] > 1 or not dropout)
+        return "cudnn" if card.capability >= (9, 0) and takes else "flash"
     return "efficient" if width * query.element_size() % 16 == 0 else "math"
 
 

@@ -175,6 +175,16 @@ def test_half_precision_is_updated_in_its_own_dtype():
     torch.testing.assert_close(found.float(), updated(wide, torch.full((300,), 1e-4), lr=0.01), rtol=1e-3, atol=0)
 
 
+@pytest.mark.parametrize("name", MAKERS)
+@pytest.mark.parametrize("slope", [0, 1e-4])
+def test_a_step_in_half_precision_leaves_finite_weights(name, slope):
+    """Where there is no gradient, and where its square is no number of float16."""
+    weight = nn.Parameter(torch.ones(4, 4, dtype=torch.float16))
+    weight.grad = torch.full_like(weight, slope)
+    MAKERS[name]([weight]).step()
+    assert weight.isfinite().all()
+
+
 def test_a_second_moment_too_small_for_its_byte_does_not_blow_up_the_update():
     """A neighbour's spike rounds it to nothing, and a step without a gradient would divide by it."""
     spike, usual, none = torch.tensor([1000.0, 1.0]), torch.tensor([0.0, 1.0]), torch.zeros(2)

@@ -177,7 +177,18 @@ def test_attention_in_heads_that_no_fused_kernel_takes_keeps_the_weights(width, 
 )
 def test_the_card_decides_which_attention_runs(card, width, dtype, expected):
     """On Hopper cuDNN's, elsewhere flash, the memory-efficient one in float32 and in wide heads."""
-    assert backend(torch.empty(1, 1, 4, width, dtype=dtype), card) == expected
+    heads = torch.empty(1, 1, 4, width, dtype=dtype)
+    assert backend(heads, heads, 0, card) == expected
+
+
+@pytest.mark.parametrize(
+    ("queries", "keys", "dropout", "expected"),
+    [(1, 4, 0.1, "flash"), (1, 4, 0, "cudnn"), (2, 4, 0.1, "cudnn"), (4, 1, 0, "flash"), (4, 2, 0, "cudnn")],
+)
+def test_cudnn_takes_no_single_key_and_no_single_query_with_dropout(queries, keys, dropout, expected):
+    """Flash attention takes both."""
+    query, key = (torch.empty(1, 1, n, 64, dtype=torch.float16) for n in (queries, keys))
+    assert backend(query, key, dropout, H100) == expected
 
 
 @pytest.mark.parametrize("width", [8, 100])

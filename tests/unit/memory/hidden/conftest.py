@@ -70,8 +70,8 @@ def unpicked(recorded) -> Callable[..., Iterator[str]]:
     """The calls of a fused attention of which the rules say that a card would pick another."""
 
     def of(kind: str, on: Card | None = None) -> Iterator[str]:
-        for (query, *_), _, _ in recorded[f"aten._scaled_dot_product_{kind}_attention.default"]:
-            if (picked := backend(_value(query), on or card("h100"))) != kind:
+        for (query, key, _, _, _, *dropout), _, _ in recorded[f"aten._scaled_dot_product_{kind}_attention.default"]:
+            if (picked := backend(_value(query), _value(key), sum(dropout[:1]), on or card("h100"))) != kind:
                 yield f"{query}: {picked}"
 
     return of
