@@ -6,6 +6,7 @@ Every case makes its tensors anew, so that nothing of an earlier one is left in 
 from __future__ import annotations
 
 import gc
+import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import chain, compress, cycle, product
@@ -248,24 +249,16 @@ def measure() -> dict[str, int]:
     gc.freeze()
     for name, call in grid(device):
         call()
-        found[name] = _steady(call)
+        found[name] = max(_reading(call) for _ in range(3))
         del call
         _clean()
     del beside
     return found
 
 
-def _steady(call: Call, most: int = 20) -> int:
-    """What two calls in succession allocate alike: the backward pass's thread lets go of memory in its own time."""
-    readings = [_reading(call)]
-    while len(readings) < most:
-        readings.append(_reading(call))
-        if readings[-1] == readings[-2]:
-            break
-    return readings[-1]
-
-
 def _reading(call: Call) -> int:
+    """What a call allocates, or less: a backward pass's thread lets go of memory in its own time, maybe after this."""
+    time.sleep(1e-3)
     _clean()
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()
