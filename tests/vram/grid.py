@@ -247,24 +247,32 @@ def measure() -> dict[str, int]:
     _warm(device)
     beside = _filled()
     gc.freeze()
+    empty = torch.cuda.memory_allocated()
     for name, call in grid(device):
+        given = torch.cuda.memory_allocated()
         call()
-        found[name] = max(_reading(call) for _ in range(3))
+        given = _settled(given)
+        torch.cuda.reset_peak_memory_stats()
+        call()
+        torch.cuda.synchronize()
+        found[name] = torch.cuda.max_memory_allocated() - given
         del call
-        _clean()
+        empty = _settled(empty)
     del beside
     return found
 
 
-def _reading(call: Call) -> int:
-    """What a call allocates, or less: a backward pass's thread lets go of memory in its own time, maybe after this."""
-    time.sleep(1e-3)
+def _settled(level: int) -> int:
+    """What is allocated once the backward pass's thread has let go of what it made, which it does in its own time.
+
+    That is `level` again, or after a second what there is: the first call of its kind may leave something for good.
+    """
+    gc.collect()
+    deadline = time.monotonic() + 1
+    while torch.cuda.memory_allocated() > level and time.monotonic() < deadline:
+        time.sleep(1e-3)
     _clean()
-    torch.cuda.reset_peak_memory_stats()
-    before = torch.cuda.memory_allocated()
-    call()
-    torch.cuda.synchronize()
-    return torch.cuda.max_memory_allocated() - before
+    return torch.cuda.memory_allocated()
 
 
 def _warm(device: torch.device) -> None:
