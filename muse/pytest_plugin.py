@@ -8,6 +8,7 @@ A test that asks for `claim` and `decide` runs once per claim and case; its id i
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -77,6 +78,11 @@ def _marks(claim: Claim) -> list[pytest.MarkDecorator]:
     if claim.recorded in RAISED:
         marks.append(pytest.mark.xfail(strict=True, raises=RAISED[claim.recorded], reason=claim.cause or ""))
     return marks
+
+
+def pytest_collection_finish() -> None:
+    """Leave what there is by now out of garbage collections: a prediction makes two, and needs its own garbage gone."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

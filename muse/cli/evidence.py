@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 from collections import Counter
@@ -83,7 +84,9 @@ def _decided(
     count = 2 * (os.cpu_count() or 1)
     with ExitStack() as stack:
         for _ in range(count):
-            idle.put(stack.enter_context(closing(Process({}, run.settings.timeout))))
+            process = stack.enter_context(closing(Process({}, run.settings.timeout)))
+            process.ask(gc.freeze)  # a prediction collects garbage twice, and need not look at what was imported
+            idle.put(process)
         threads = ThreadPoolExecutor(count)
         stack.callback(threads.shutdown, cancel_futures=True)
         ahead = {c.id: threads.submit(decide, c) for c in claims if not c.needs and c.id not in held}
