@@ -26,7 +26,7 @@ verify: install  ## Decide every claim that this machine can, and render the rep
 	$(BIN)/muse verify
 
 test: install  ## Unit tests and every claim that needs no GPU
-	$(BIN)/python -m pytest tests/unit tests/claims -n 2 --fresh --jaxtyping-packages=$(SHAPED)
+	$(BIN)/python -m pytest tests/unit tests/claims -n 2 --dist worksteal --fresh --jaxtyping-packages=$(SHAPED)
 
 gpu: install  ## On one GPU or more: measure every claim that needs one, side by side and then the timings, and check the memory harness
 	@status=0; \
