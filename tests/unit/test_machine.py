@@ -20,7 +20,6 @@ OTHER = Gpu(1, "GPU-bbbb", "NVIDIA T4", 16 * 2**30, "550.1")
 
 WAITER = """
 import sys
-import tempfile
 from muse import machine
 machine.gpus = lambda: (machine.Gpu(0, "GPU-aaaa", "card", 1, ""),)
 print("ready", flush=True)
@@ -32,7 +31,6 @@ ROOM = int(CARD.total_bytes * FREE_SHARE)
 """What the card's measurements may take together."""
 ADMITTED = """
 import sys
-import tempfile
 from muse import machine
 machine.gpus = lambda: (machine.Gpu(0, "GPU-aaaa", "card", int(sys.argv[1]), ""),)
 print("ready", flush=True)
@@ -221,15 +219,13 @@ def test_what_is_small_waits_behind_what_came_before_it(admitted):
         small = admitted(0)
         with pytest.raises(subprocess.TimeoutExpired):
             small.communicate(timeout=0.5)
-    assert large.stdout.readline() == "in\n"
-    large.stdin.close()
-    assert small.stdout.readline() == "in\n"
+    assert [waiter.communicate(timeout=30) for waiter in (large, small)] == [("in\n", None)] * 2
 
 
 def test_what_is_larger_than_the_card_waits_for_no_mere_contexts(admitted):
     """They are held for as long as workers live."""
     with admission(0):
-        assert admitted(CARD.total_bytes).stdout.readline() == "in\n"
+        assert admitted(CARD.total_bytes).communicate(timeout=30) == ("in\n", None)
 
 
 @pytest.mark.parametrize(("names", "expected"), [(("a", "a"), [[0], [1], [0]]), (("a", "b"), [[0, 1]] * 3)])

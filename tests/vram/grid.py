@@ -267,11 +267,11 @@ def _settled(level: int) -> int:
 
     That is `level` again, or after a second what there is: the first call of its kind may leave something for good.
     """
-    gc.collect()
+    _clean()
     deadline = time.monotonic() + 1
     while torch.cuda.memory_allocated() > level and time.monotonic() < deadline:
         time.sleep(1e-3)
-    _clean()
+    torch.cuda.empty_cache()
     return torch.cuda.memory_allocated()
 
 

@@ -11,7 +11,7 @@ from muse.claims.claim import Expect, Status
 from muse.claims.verdict import judge
 from muse.errors import Disagreement, MuseError, Unmeasured, UsageError
 from muse.memory.isolate import attempt
-from muse.probes import operator, operator_agreement, operator_memory, operator_memory_growth
+from muse.probes import operator, operator_agreement, operator_calls, operator_memory, operator_memory_growth
 from muse.probes import operator_time_growth as time_growth
 from muse.probes.given import Operator
 from muse.probes.operator_calls import COPIED, Subject
@@ -66,6 +66,7 @@ def clock(monkeypatch):
         return found
 
     kept, operator_calls_prepare = [], Subject.prepare
+    operator_calls._require_agreement.cache_clear()  # what an earlier test found agrees may be broken now
     monkeypatch.setattr(scan_cases, "CASES", (scan_cases.case(2, 3, 8), scan_cases.case(2, 3, 8, decay=False)))
     for module in (operator, operator_agreement, operator_memory):
         monkeypatch.setattr(module, "gpu", lambda: torch.device("cpu"))
@@ -95,6 +96,16 @@ def test_a_kernel_that_disagrees_is_not_timed(ask, quantity):
     more = {"against": "reference"} if quantity == "speedup" else {}
     with pytest.raises(Disagreement, match="linear_scan errs"):
         ask("operator", quantity, "s", **SCAN, **more)
+
+
+@pytest.mark.usefixtures("clock")
+def test_a_wrong_gradient_keeps_from_being_timed_what_runs_backward(ask, monkeypatch):
+    """A forward pass alone is checked and timed by itself."""
+    right = sys.modules["kernels.linear_scan"].linear_scan
+    monkeypatch.setattr(sys.modules["kernels.linear_scan"], "linear_scan", lambda a, b: right(a, b + b - b.detach()))
+    assert ask("operator", "seconds", "s", **SCAN).value == 1
+    with pytest.raises(Disagreement, match="linear_scan errs"):
+        ask("operator", "seconds", "s", **SCAN, passes="both")
 
 
 @pytest.mark.usefixtures("clock", "wrong")
