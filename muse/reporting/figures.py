@@ -110,6 +110,8 @@ def pairs(data: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
 
 def plain_text(value: Any) -> str:
     """A free-form value as text that does not depend on the order of keys."""
+    if value in ({}, [], ()):
+        return "none"
     if isinstance(value, bool) or value is None:
         return {True: "yes", False: "no", None: "none"}[value]
     if isinstance(value, Mapping):

@@ -9,7 +9,7 @@ from muse.claims.claim import Expect, Scope, Status
 from muse.claims.verdict import Verdict
 from muse.errors import StoreError
 from muse.probes import FIT
-from muse.reporting import view
+from muse.reporting import figures, view
 from muse.reporting.figures import bound, figure, grouped, margin, places
 from muse.reporting.words import load
 
@@ -231,3 +231,8 @@ def test_what_fit_found_is_titled_as_such(stated, found):
     """Its first figure is a prediction, which no document printed."""
     report = view.build([found(stated(f"{FIT}/inference"), 5.8)], lambda _: False, {})
     assert "predicted" in report.documents[0].title
+
+
+def test_nothing_inside_is_told_as_none():
+    """A kernel without tuned configurations says so."""
+    assert figures.pairs({"rival": {"configurations": {}, "by": []}}) == (("rival", "by none; configurations none"),)
