@@ -110,16 +110,20 @@ def pairs(data: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
 
 def plain_text(value: Any) -> str:
     """A free-form value as text that does not depend on the order of keys."""
-    if value in ({}, [], ()):
+    if isinstance(value, (bool, int, float, Fraction)):
+        return _plain_number(value)
+    if value is None or value in ({}, [], ()):
         return "none"
-    if isinstance(value, bool) or value is None:
-        return {True: "yes", False: "no", None: "none"}[value]
     if isinstance(value, Mapping):
         return "; ".join(f"{key} {plain_text(value[key])}" for key in sorted(value))
     if isinstance(value, (list, tuple)):
         return ", ".join(plain_text(item) for item in value)
+    return re.sub(r"\s+", " ", str(value))
+
+
+def _plain_number(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, int):
         return f"{value:,}" if abs(value) >= 100_000 else str(value)
-    if isinstance(value, (float, Fraction)):
-        return grouped(f"{float(value):.6g}")
-    return re.sub(r"\s+", " ", str(value))
+    return grouped(f"{float(value):.6g}")
