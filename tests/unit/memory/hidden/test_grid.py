@@ -2,7 +2,8 @@
 
 import gzip
 import json
-from importlib.util import module_from_spec, spec_from_file_location
+import sys
+from importlib import import_module
 from itertools import chain
 from pathlib import Path
 
@@ -17,12 +18,11 @@ LARGEST = 5000
 
 @pytest.fixture(scope="module")
 def grid():
-    """The module, by its path."""
-    path = next(up for up in Path(__file__).parents if up.name == "tests") / "vram" / "grid.py"
-    spec = spec_from_file_location("grid", path)
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    """The module, as `tests/vram` imports it."""
+    folder = str(next(up for up in Path(__file__).parents if up.name == "tests") / "vram")
+    sys.path.insert(0, folder)
+    yield import_module("grid")
+    sys.path.remove(folder)
 
 
 @pytest.fixture(scope="module")
