@@ -45,26 +45,26 @@ def _listed(claim: Claim) -> dict[str, Any]:
 
 
 def show(id_: Annotated[str, typer.Argument(metavar="ID", help="A claim's address.")], as_json: Json = False) -> None:
-    """Show one claim and the newest committed evidence for it."""
+    """Show one claim and the committed evidence that speaks for it in the reports."""
+    from muse.reporting.evidence import chosen
     from muse.store.files import read_all
     from muse.verify import open_ledger, select, stale
 
     settings = load_settings()
     ledger = open_ledger(settings)
     claim = next((c for c in select(ledger, id_) if c.id == id_), None) or _only(select(ledger, id_), id_)
-    records = [r for r in read_all(settings.path("results")) if r.claim.id == claim.id]
-    newest = max(records, key=lambda r: r.time, default=None)
+    spoken = chosen([r for r in read_all(settings.path("results")) if r.claim.id == claim.id])
     facts = claim.model_dump(mode="json", exclude_defaults=True) | {"needs": list(claim.needs)}
-    if newest:
-        facts["evidence"] = json.loads(newest.to_json()) | {"stale": stale(newest, ledger)}
+    for record in spoken:
+        facts["evidence"] = json.loads(record.to_json()) | {"stale": stale(record, ledger)}
         facts["evidence"].pop("claim")
     if as_json:
         print_json(facts)
         return
     evidence = facts.pop("evidence", None)
     _print_facts(facts)
-    if newest and evidence:
-        _print_facts(_told(newest) | {"stale": evidence["stale"]})
+    for record in spoken:
+        _print_facts(_told(record) | {"stale": evidence["stale"]})
 
 
 def _told(record: Record) -> dict[str, Any]:
@@ -81,9 +81,10 @@ def _told(record: Record) -> dict[str, Any]:
 
 
 def _print_facts(facts: dict[str, Any]) -> None:
+    from muse.reporting.figures import plain_text
+
     for key, value in facts.items():
-        text = json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list, bool)) else value
-        typer.echo(f"{key:>12}  {text}")
+        typer.echo(f"{key:>12}  {value if isinstance(value, str) else plain_text(value)}")
 
 
 def _only(claims: tuple[Claim, ...], text: str) -> Claim:

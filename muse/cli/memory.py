@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 ModelName = Annotated[str, typer.Argument(help="A preset, such as phase8_maximum.")]
 Train = Annotated[bool, typer.Option("--train", help="A training step instead of one forward pass.")]
 Optimizer = Annotated[
-    str,
+    str | None,
     typer.Option(
-        help="Of the training step: none, sgd, adamw, adamw8bit, adafactor, or one of\
+        help="Of the training step: none, sgd, adamw (without it), adamw8bit, adafactor, or one of\
  these with _in_backward."
     ),
 ]
@@ -37,6 +37,10 @@ CardName = Annotated[
     typer.Option("--card", help="A known card, such as h100 or rtx3080-laptop, or a YAML file; by default this GPU."),
 ]
 Budget = Annotated[str | None, typer.Option(help="An amount of memory, such as 8GiB.")]
+
+
+TOO_LARGE = 5
+"""The exit code of what does not fit its budget."""
 
 
 class Mode(StrEnum):
@@ -56,7 +60,7 @@ class Vary(StrEnum):
 def predict(
     model: ModelName,
     train: Train = False,
-    optimizer: Optimizer = "adamw",
+    optimizer: Optimizer = None,
     batch: Batch = 1,
     tokens: Tokens = 512,
     dtype: Dtype = "float16",
@@ -83,7 +87,7 @@ def predict(
         "batch": batch,
         "dtype": dtype,
         "train": train,
-        "optimizer": optimizer if train else None,
+        "optimizer": what.optimizer if train else None,
         "total_bytes": found.total_bytes,
         "by_kind": dict(found.by_kind),
         "reserved_bytes": found.reserved,
@@ -94,7 +98,7 @@ def predict(
 def measure(
     model: ModelName,
     train: Train = False,
-    optimizer: Optimizer = "adamw",
+    optimizer: Optimizer = None,
     batch: Batch = 1,
     tokens: Tokens = 512,
     dtype: Dtype = "float16",
@@ -121,7 +125,7 @@ def measure(
         "batch": batch,
         "dtype": dtype,
         "train": train,
-        "optimizer": optimizer if train else None,
+        "optimizer": what.optimizer if train else None,
         "total_bytes": found.peak,
         "by_kind": found.by_kind,
         "reserved_bytes": found.reserved,
@@ -202,24 +206,33 @@ def _print_fit(facts: dict[str, Any], budget: str) -> None:
     typer.echo(f"{'record':>12}  {facts['record']}")
 
 
-def _workload(model: str, train: bool, optimizer: str, batch: int, tokens: int, dtype: str) -> Workload:
+def _workload(model: str, train: bool, optimizer: str | None, batch: int, tokens: int, dtype: str) -> Workload:
     """The workload of the command line's words. Raises UsageError before torch is loaded where it can."""
     from muse.models import check
 
     check(model)
+    if optimizer and not train:
+        raise UsageError(f"--optimizer {optimizer} belongs to --train; a forward pass has none")
     from muse.probes.workloads import workload
 
-    stated = {"model": model, "train": train, "optimizer": optimizer, "batch": batch, "tokens": tokens, "dtype": dtype}
+    taken = optimizer or "adamw"
+    stated = {"model": model, "train": train, "optimizer": taken, "batch": batch, "tokens": tokens, "dtype": dtype}
     return workload(stated)
 
 
 def _print_memory(facts: dict[str, Any], budget: int | None, as_json: bool) -> None:
-    """A breakdown; with a budget, also whether it fits."""
+    """A breakdown; with a budget, also whether it fits, which the exit code tells too."""
     if budget is not None:
         facts |= {"budget_bytes": budget, "fits": facts["total_bytes"] <= budget}
     if as_json:
         print_json(facts)
-        return
+    else:
+        _print_breakdown(facts, budget)
+    if not facts.get("fits", True):
+        raise typer.Exit(TOO_LARGE)
+
+
+def _print_breakdown(facts: dict[str, Any], budget: int | None) -> None:
     heading = "training step" if facts["train"] else "forward pass"
     scope = f"predicted for {facts['card']}" if "card" in facts else facts["scope"]
     typer.echo(f"{facts['model']}, {heading}, {facts['batch']} x {facts['tokens']} tokens, {facts['dtype']}, {scope}")

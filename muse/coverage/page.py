@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from muse.claims.claim import Scope, Status
 from muse.coverage.match import Coverage, Place
+from muse.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,12 @@ def counts(coverage: Coverage, verdicts: Mapping[str, Shown]) -> dict[str, int]:
 
 
 def write(path: Path, coverages: Sequence[Coverage], verdicts: Mapping[str, Shown], templates: Path) -> None:
-    """Write the page of one or more documents; nothing half-written stays behind."""
+    """Write the page of one or more documents; nothing half-written stays behind.
+
+    Raises UsageError where there is no such folder.
+    """
+    if not path.parent.is_dir():
+        raise UsageError(f"{path}: there is no folder {path.parent}")
     environment = Environment(
         loader=FileSystemLoader(templates / "html"),
         autoescape=True,
@@ -76,7 +82,6 @@ def write(path: Path, coverages: Sequence[Coverage], verdicts: Mapping[str, Show
         for coverage in coverages
     ]
     text = environment.get_template("coverage.html").render(documents=documents)
-    path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.part")
     unfinished.write_text(text, encoding="utf-8")
     unfinished.replace(path)

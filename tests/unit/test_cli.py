@@ -119,6 +119,10 @@ def test_list_is_quick_and_loads_no_torch(root):
         (["list", "model_vram[maximun-phase7]"], "near are phase7_vs_phase8/model_vram[maximum-phase7]"),
         (["show", "peak_vram"], "give a whole one"),
         (["report", "--run", "yesterday"], "no run 'yesterday'"),
+        (["report", "--lang", "fr"], "unknown language 'fr', expected one of en, ja"),
+        (["coverage", "README.md", "--html", "nowhere/page.html"], "nowhere/page.html: there is no folder nowhere"),
+        (["predict", "phase8_standard", "--optimizer", "sgd"], "--optimizer sgd belongs to --train; a forward pass"),
+        (["measure", "phase8_standard", "--optimizer", "sgd"], "--optimizer sgd belongs to --train; a forward pass"),
         (["promote", "latest"], "no run 'latest'"),
     ],
 )
@@ -244,6 +248,27 @@ def test_show_gives_the_claim_and_its_newest_evidence(muse, project):
     file = folder / "claims/paper/results.yaml"
     file.write_text(file.read_text().replace("documented: 3.0", "documented: 3.00"))
     assert json.loads(muse("show", "sum0", "--json")[1])["evidence"]["stale"] is True
+
+
+def test_show_prefers_what_was_measured_as_reports_do(muse, project):
+    """A later run that could not measure takes nothing back."""
+    folder = project(3)
+    muse("verify")
+    muse("promote", "latest")
+    [file] = (folder / "results").rglob("*.jsonl")
+    row = json.loads(file.read_text())
+    later = row | {"id": "later", "time": "2099-01-01T00:00:00+00:00", "measurement": None}
+    later["verdict"] = row["verdict"] | {"status": "unmeasured", "reason": "no_gpu"}
+    file.write_text(json.dumps(row) + "\n" + json.dumps(later) + "\n")
+    assert json.loads(muse("show", "sum0", "--json")[1])["evidence"]["verdict"]["status"] == "confirmed"
+
+
+def test_show_prints_no_data_structures(muse, project):
+    """What a claim gives and expects is told in words."""
+    project(3)
+    lines = muse("show", "sum0")[1].splitlines()
+    assert "       given  operands 1.0, 2.0; operation sum" in lines
+    assert "{" not in "".join(lines)
 
 
 def test_show_tells_the_evidence_in_the_claim_s_unit(muse, project):

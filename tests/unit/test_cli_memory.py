@@ -29,9 +29,10 @@ def test_a_prediction_is_the_sum_of_its_kinds(muse):
 
 @pytest.mark.parametrize(("budget", "fits"), [("2GiB", False), ("3GiB", True)])
 def test_a_budget_adds_whether_the_model_fits(muse, budget, fits):
-    """Compared in bytes, and told in words too."""
-    facts = json.loads(muse("predict", "phase8_standard", "--budget", budget, "--json")[1])
-    assert (facts["budget_bytes"], facts["fits"]) == (int(budget[0]) * 2**30, fits)
+    """Compared in bytes, and told in words and by the exit code too."""
+    code, out, _ = muse("predict", "phase8_standard", "--budget", budget, "--json")
+    facts = json.loads(out)
+    assert (facts["budget_bytes"], facts["fits"], code) == (int(budget[0]) * 2**30, fits, 0 if fits else 5)
     last = muse("predict", "phase8_standard", "--budget", budget)[1].splitlines()[-1]
     assert last.endswith("fits" if fits else "does not fit")
 

@@ -4,8 +4,10 @@ import json
 import subprocess
 import sys
 from importlib import import_module
+from importlib.metadata import version
 from tomllib import loads
 
+import pytest
 import typer
 from click.testing import CliRunner
 
@@ -45,6 +47,25 @@ def test_every_command_has_help():
         assert done.exit_code == 0
         assert command.help.splitlines()[0] in " ".join(done.output.split()), name
         assert all(getattr(parameter, "help", None) for parameter in command.params), name
+
+
+@pytest.mark.parametrize("lines", [1, 0])
+def test_a_reader_that_has_enough_is_no_changed_verdict(root, lines):
+    """`muse list | head -1` ends as other programs do, and says nothing of it."""
+    command = f"{sys.executable} -m muse list | head -{lines}; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], cwd=root, capture_output=True, text=True, check=True)
+    assert (done.stdout.splitlines()[-1], done.stderr) == (str(cli.CLOSED), "")
+
+
+def test_the_version_is_the_packages(muse):
+    """For a report of a mistake."""
+    assert muse("--version")[:2] == (0, f"muse {version('muse-verify')}\n")
+
+
+def test_the_short_option_helps_too(muse):
+    """At the top and in every command."""
+    assert muse("-h")[:2] == muse("--help")[:2]
+    assert muse("list", "-h")[:2] == muse("list", "--help")[:2]
 
 
 def test_the_module_is_the_program(muse, root):

@@ -127,6 +127,7 @@ def page(muse, project):
     """Writes the page and returns it."""
 
     def write():
+        (project / "out").mkdir()
         muse("coverage", str(project / "paper.md"), "--html", str(project / "out/coverage.html"))
         return (project / "out/coverage.html").read_text()
 
