@@ -18,7 +18,7 @@ import typer
 from muse.claims.claim import Claim, Ledger, Status
 from muse.cli.printing import Json, Selection, print_json
 from muse.config import Settings, load_settings
-from muse.errors import Unmeasured, UsageError
+from muse.errors import Unmeasured
 from muse.store.record import Record
 
 if TYPE_CHECKING:
@@ -113,10 +113,7 @@ def report(
         folder = find_run(settings.path("runs"), run)
         records += read(folder / RECORDS)
     ledger, templates = open_ledger(settings), _templates(settings)
-    known = list(languages(templates / "messages"))
-    if lang and lang not in known:
-        raise UsageError(f"unknown language {lang!r}, expected one of {', '.join(known)}")
-    wanted = [lang] if lang else known
+    wanted = [lang] if lang else list(languages(templates / "messages"))
     found = publish.files(
         in_order(records, ledger),
         lambda record: stale(record, ledger),

@@ -26,15 +26,15 @@ def files(
     """The content of every file by its path: ``figures/...``, and a folder for each of `languages`.
 
     `titles` gives the documents' titles in a language. The pages link to each other in all languages there are.
-    Raises MuseError where a template names what the view or a language lacks.
+    Raises UsageError for an unknown language, and MuseError where a template names what the view or a language lacks.
     """
     messages = templates / "messages"
     pictures = plots.draw(records, messages)
     found = {f"figures/{picture.name}.svg": picture.svg.encode() for picture in pictures}
     found |= {f"figures/{picture.name}.pdf": picture.pdf for picture in pictures}
     for lang in languages:
-        shown = [Picture(picture.name, picture.caption(lang), picture.svg) for picture in pictures]
         words, every = load(lang, messages), known(messages)
+        shown = [Picture(picture.name, picture.caption(lang), picture.svg) for picture in pictures]
         view = build(records, stale, titles(lang), words, pictures=shown, languages=every)
         pages = render(view, templates) | {f"paper/{name}": text for name, text in paper.pages(view, templates).items()}
         found |= {f"{lang}/{name}": text.encode() for name, text in pages.items()}

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from muse.errors import MuseError
+from muse.errors import MuseError, UsageError
 from muse.reporting import publish
 from muse.reporting.words import languages
 
@@ -15,8 +15,8 @@ def published(stated, found, templates, tmp_path):
     shutil.copytree(templates, tmp_path / "templates")
     records = [found(stated("d/peak"), 5.81), found(stated("e/peak"))]
 
-    def files(wanted=("en",)):
-        return publish.files(records, lambda _: False, lambda _: {}, wanted, tmp_path / "templates")
+    def files(wanted=("en",), more=()):
+        return publish.files([*records, *more], lambda _: False, lambda _: {}, wanted, tmp_path / "templates")
 
     return files
 
@@ -29,6 +29,14 @@ def test_every_language_asked_for_has_a_folder(published):
 def test_the_pages_link_to_languages_that_were_not_asked_for(published):
     """They are in the folders beside it."""
     assert all(f"../{lang}/README.md" in published()["en/README.md"].decode() for lang in languages() if lang != "en")
+
+
+def test_an_unknown_language_is_refused(published, stated, found):
+    """Also where there are pictures, which have no caption in it."""
+    drawn = found(stated("phase7_vs_phase8/peak_vram[maximum]"), 5.8)
+    assert any(name.startswith("figures/") for name in published(more=[drawn]))
+    with pytest.raises(UsageError, match="unknown language 'fr', expected one of en, ja"):
+        published(("fr",), more=[drawn])
 
 
 def test_nothing_is_made_when_one_page_fails(published, tmp_path):
