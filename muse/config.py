@@ -80,9 +80,9 @@ def _typed(name: str, value: Any) -> Any:
 
 
 def _project_root(start: Path) -> Path:
-    """The nearest folder upwards that holds a pyproject.toml with `[tool.muse]`; else the package's own."""
+    """The nearest folder upwards that holds a pyproject.toml with `[tool.muse]`; else `start`."""
     for folder in (start, *start.parents):
         file = folder / "pyproject.toml"
         if file.exists() and "[tool.muse]" in file.read_text():
             return folder
-    return Path(__file__).resolve().parent.parent
+    return start

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import gc
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +19,17 @@ import pytest
 from muse import machine
 from muse.claims.claim import Claim, Status
 from muse.config import load_settings
-from muse.errors import ClaimInconclusive, ClaimRefuted, LedgerError, StoreError, UsageError
+from muse.errors import ClaimInconclusive, ClaimRefuted, LedgerError, StoreError, UsageError, VerdictError
 from muse.memory import isolate
 from muse.probes import PROBES
 from muse.probes.bench import plain_rounds
 from muse.store.record import Record
-from muse.verify import Run, enforce, held, open_ledger, reuse, verify
+from muse.verify import Run, enforce, explained, held, open_ledger, reuse, verify
 
 RUN = pytest.StashKey[Run]()
 MALFORMED = pytest.StashKey[bool]()
+DECIDED = pytest.StashKey[Record]()
+"""Of a test: the record that decides its claim."""
 CROWDED = pytest.StashKey[bool]()
 """Whether this process is one of more workers than there are GPUs."""
 TIMES = ("benchmark_json", "benchmark_save", "benchmark_autosave", "benchmark_compare", "benchmark_histogram")
@@ -80,6 +82,17 @@ def _marks(claim: Claim) -> list[pytest.MarkDecorator]:
     return marks
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A verdict is told in words; a traceback is for mistakes."""
+    report = yield
+    if report.failed and call.excinfo is not None and call.excinfo.errisinstance(VerdictError):
+        report.longrepr = explained(item.stash[DECIDED])
+    return report
+
+
 def pytest_collection_finish() -> None:
     """Leave what there is by now out of garbage collections: a prediction makes two, and needs its own garbage gone."""
     gc.freeze()
@@ -124,6 +137,7 @@ def decide(
             if claim.needs and request.config.getoption("--require-gpu"):
                 pytest.fail(f"--require-gpu: {claim.id} is unmeasured, {reason}", pytrace=False)
             pytest.skip(f"unmeasured, {reason}")
+        request.node.stash[DECIDED] = record
         enforce(record)
         return record
 

@@ -153,6 +153,25 @@ def told(record: Record) -> str:
     return f"{claim.id}: {record.verdict.status}, {record.verdict.reason}{value}: {claim.says}"
 
 
+def explained(record: Record) -> str:
+    """The verdict in lines that a test's failure shows: what is said and allowed, what was found, and where more is."""
+    claim, verdict, taken = record.claim, record.verdict, record.measurement
+    bound = getattr(claim.expect, claim.expect.kind)
+    allowed = " and ".join(map(str, bound)) if isinstance(bound, tuple) else str(bound)
+    lines = [
+        f"{claim.id}: {verdict.status}, recorded as {claim.recorded}",
+        f"  says     {claim.says}",
+        f"  allowed  {claim.expect.kind.replace('_', ' ')} {allowed} {claim.unit}",
+    ]
+    if taken is not None:
+        value, low, high = (printed(Fraction(x), claim.unit) for x in (taken.value, taken.low, taken.high))
+        interval = f", between {low} and {high}" if low != high else ""
+        lines.append(
+            f"  found    {value} {claim.unit}{interval}, {taken.scope}: {verdict.reason} {verdict.detail}".rstrip()
+        )
+    return "\n".join([*lines, f"  record   {record.id} of {record.run}"])
+
+
 def changed(record: Record) -> bool:
     """Whether the verdict differs from the recorded one; unmeasured differs from nothing."""
     return record.verdict.status not in (Status.UNMEASURED, record.claim.recorded)

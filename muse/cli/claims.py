@@ -100,7 +100,7 @@ def doctor(as_json: Json = False) -> None:
     from muse.verify import NOT_HERE, open_ledger, possible
 
     settings = load_settings()
-    claims = open_ledger(settings).claims
+    claims = open_ledger(settings).claims if settings.path("claims").is_dir() else ()
     reasons: dict[str, int] = {}
     for claim in claims:
         try:

@@ -38,6 +38,21 @@ def test_doctor_counts_what_this_machine_can_decide(muse, real_ledger):
     assert facts["undecidable"]["no_gpu"] == sum("gpu" in claim.needs for claim in real_ledger.claims)
 
 
+def test_outside_of_a_project_nothing_is_judged(tmp_path):
+    """One line says where claims were looked for; what needs none is told all the same."""
+
+    def run(*words):
+        command = [sys.executable, "-m", "muse", *words]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    listed = run("list")
+    assert (listed.returncode, listed.stdout) == (2, "")
+    assert listed.stderr.startswith(f"muse: {tmp_path / 'tests/claims'}: no such folder")
+    facts = json.loads(run("doctor", "--json").stdout)
+    assert (facts["claims"], facts["machine"].split("-")[0]) == (0, "cpu")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_every_command_has_help():
     """A sentence of its own, and every option one too."""
     group = typer.main.get_command(cli.app)

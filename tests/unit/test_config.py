@@ -36,6 +36,11 @@ def test_the_project_is_found_from_a_folder_inside_it(project):
     assert load_settings(inside).root == root
 
 
+def test_outside_of_a_project_the_folder_itself_is_the_root(tmp_path):
+    """And not the package's own, whose ledger nobody there has asked for."""
+    assert load_settings(tmp_path).root == tmp_path
+
+
 def test_the_table_overrides_the_defaults(project):
     """A key of `[tool.muse]` replaces the default."""
     assert load_settings(project("timeout = 5")).timeout == 5.0

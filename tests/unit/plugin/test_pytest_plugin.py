@@ -90,9 +90,13 @@ def test_a_refuted_claim_that_is_confirmed_fails(changed):
 
 
 def test_a_confirmed_claim_that_is_refuted_fails(changed):
-    """With the verdict in one line."""
+    """With the verdict in five lines, and no line of ours or of pytest's."""
     assert outcomes(changed.done)["broken"] == "FAILED"
-    assert "ClaimRefuted: paper/broken: refuted, outside_bound, 3.000 times" in changed.done.stdout
+    told = changed.done.stdout.split("_ test_claim[paper/broken] _")[1].splitlines()[1:7]
+    assert told[0] == "paper/broken: refuted, recorded as confirmed"
+    assert [line.split()[0] for line in told[1:5]] == ["says", "allowed", "found", "record"]
+    assert told[3] == "  found    3.000 times, between 2.900 and 3.100, exact: outside_bound"
+    assert told[5].startswith("_____")
 
 
 def test_a_crash_fails_even_where_a_refutation_is_expected(changed):
