@@ -88,8 +88,9 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """A verdict is told in words; a traceback is for mistakes."""
     report = yield
-    if report.failed and call.excinfo is not None and call.excinfo.errisinstance(VerdictError):
-        report.longrepr = explained(item.stash[DECIDED])
+    record = item.stash.get(DECIDED, None)
+    if record and report.failed and (call.excinfo is None or call.excinfo.errisinstance(VerdictError)):
+        report.longrepr = explained(record)
     return report
 
 

@@ -156,20 +156,23 @@ def told(record: Record) -> str:
 def explained(record: Record) -> str:
     """The verdict in lines that a test's failure shows: what is said and allowed, what was found, and where more is."""
     claim, verdict, taken = record.claim, record.verdict, record.measurement
-    bound = getattr(claim.expect, claim.expect.kind)
-    allowed = " and ".join(map(str, bound)) if isinstance(bound, tuple) else str(bound)
+    bounds = [printed(bound, claim.unit) for bound in claim.bounds() if bound is not None]
+    allowed = " to ".join(bounds) if len(bounds) == 2 else f"{claim.expect.kind.replace('_', ' ')} {bounds[0]}"
+    found = "nothing" if taken is None else f"{figure(taken, claim.unit)}, {taken.scope}"
     lines = [
         f"{claim.id}: {verdict.status}, recorded as {claim.recorded}",
         f"  says     {claim.says}",
-        f"  allowed  {claim.expect.kind.replace('_', ' ')} {allowed} {claim.unit}",
+        f"  allowed  {allowed} {claim.unit}",
+        f"  found    {found}: {verdict.reason} {verdict.detail}".rstrip(),
+        f"  record   {record.id} of {record.run}",
     ]
-    if taken is not None:
-        value, low, high = (printed(Fraction(x), claim.unit) for x in (taken.value, taken.low, taken.high))
-        interval = f", between {low} and {high}" if low != high else ""
-        lines.append(
-            f"  found    {value} {claim.unit}{interval}, {taken.scope}: {verdict.reason} {verdict.detail}".rstrip()
-        )
-    return "\n".join([*lines, f"  record   {record.id} of {record.run}"])
+    return "\n".join(lines)
+
+
+def figure(taken: Measurement, unit: str) -> str:
+    """A measurement in a unit; with its interval, where it has one."""
+    value, low, high = (printed(Fraction(x), unit) for x in (taken.value, taken.low, taken.high))
+    return f"{value} {unit}" + (f", between {low} and {high}" if low != high else "")
 
 
 def changed(record: Record) -> bool:

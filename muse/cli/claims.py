@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from fractions import Fraction
 from typing import Annotated, Any
 
 import typer
@@ -14,7 +13,6 @@ from muse.cli.printing import Json, Selection, print_json
 from muse.config import load_settings
 from muse.errors import Unmeasured, UsageError
 from muse.store.record import Record
-from muse.units import printed
 
 
 def list_(selection: Selection = None, as_json: Json = False) -> None:
@@ -69,14 +67,14 @@ def show(id_: Annotated[str, typer.Argument(metavar="ID", help="A claim's addres
 
 def _told(record: Record) -> dict[str, Any]:
     """The evidence in the claim's unit, and where it comes from."""
-    taken, unit, source = record.measurement, record.claim.unit, record.provenance
+    from muse.verify import figure
+
+    taken, source = record.measurement, record.provenance
     told: dict[str, Any] = {
         "verdict": f"{record.verdict.status}, {record.verdict.reason} {record.verdict.detail}".strip()
     }
     if taken:
-        value, low, high = (printed(Fraction(x), unit) for x in (taken.value, taken.low, taken.high))
-        told["value"] = f"{value} {unit}" + (f", between {low} and {high}" if low != high else "")
-        told |= {"scope": taken.scope, "how": dict(taken.how)}
+        told |= {"value": figure(taken, record.claim.unit), "scope": taken.scope, "how": dict(taken.how)}
     return told | {"machine": source["machine"], "commit": source["commit"], "time": record.time, "record": record.id}
 
 
@@ -100,7 +98,12 @@ def doctor(as_json: Json = False) -> None:
     from muse.verify import NOT_HERE, open_ledger, possible
 
     settings = load_settings()
-    claims = open_ledger(settings).claims if settings.path("claims").is_dir() else ()
+    claims: tuple[Claim, ...] = ()
+    ledger = {}
+    try:
+        claims = open_ledger(settings).claims
+    except UsageError as error:
+        ledger = {"ledger": str(error)}
     reasons: dict[str, int] = {}
     for claim in claims:
         try:
@@ -116,6 +119,7 @@ def doctor(as_json: Json = False) -> None:
         "claims": len(claims),
         "decidable": len(claims) - sum(reasons.values()),
         "undecidable": {reason: reasons[reason] for reason in NOT_HERE if reason in reasons},
+        **ledger,
     }
     if as_json:
         print_json(facts)

@@ -47,8 +47,10 @@ def test_outside_of_a_project_nothing_is_judged(tmp_path):
 
     listed = run("list")
     assert (listed.returncode, listed.stdout) == (2, "")
-    assert listed.stderr.startswith(f"muse: {tmp_path / 'tests/claims'}: no such folder")
+    missing = f"{tmp_path / 'tests/claims'}: no such folder"
+    assert listed.stderr.startswith(f"muse: {missing}")
     facts = json.loads(run("doctor", "--json").stdout)
+    assert facts["ledger"].startswith(missing)
     assert (facts["claims"], facts["machine"].split("-")[0]) == (0, "cpu")
     assert list(tmp_path.iterdir()) == []
 

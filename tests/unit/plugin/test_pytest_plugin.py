@@ -86,7 +86,7 @@ def test_two_runs_can_be_compared(project):
 def test_a_refuted_claim_that_is_confirmed_fails(changed):
     """The expected failure is strict: its record needs a new word."""
     assert outcomes(changed.done)["mended"] == "FAILED"
-    assert "XPASS(strict)" in changed.done.stdout
+    assert "paper/mended: confirmed, recorded as refuted\n  says" in changed.done.stdout
 
 
 def test_a_confirmed_claim_that_is_refuted_fails(changed):
