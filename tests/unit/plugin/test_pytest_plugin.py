@@ -95,6 +95,7 @@ def test_a_confirmed_claim_that_is_refuted_fails(changed):
     told = changed.done.stdout.split("_ test_claim[paper/broken] _")[1].splitlines()[1:7]
     assert told[0] == "paper/broken: refuted, recorded as confirmed"
     assert [line.split()[0] for line in told[1:5]] == ["says", "allowed", "found", "record"]
+    assert told[2] == "  allowed  3.950 to 4.050 times"
     assert told[3] == "  found    3.000 times, between 2.900 and 3.100, exact: outside_bound"
     assert told[5].startswith("_____")
 
