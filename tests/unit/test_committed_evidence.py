@@ -1,21 +1,40 @@
 """The committed evidence and the reports rendered from it."""
 
+import re
+from collections import defaultdict
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
 from muse.config import load_settings
+from muse.coverage.numbers import SUFFIXES, numbers
 from muse.memory.card import card
 from muse.memory.predict import predict, workspace_bytes
 from muse.probes import predicted_memory
 from muse.probes.bench import Bench
 from muse.probes.workloads import subject, workload
 from muse.reporting import publish
+from muse.reporting.evidence import chosen
 from muse.reporting.words import ENGLISH, languages
 from muse.store.files import read_all
+from muse.units import UNITS, half_step
 from muse.verify import changed, in_order, open_ledger, stale
 
 SETTINGS = load_settings(Path(__file__).parents[2])
+
+COMPUTED = {
+    "8.5 MB": "a workspace of 8.125 MiB",
+    "5.34 GB": "four bytes for each parameter: AdamW's two states in half precision",
+    "5.06 GB": "the same",
+    "90 %": "the share of 8 GB at which the document's search ended",
+    "98.5 %": "a feed-forward network of 4096 x 1024 x 2 weights and 5,120 biases, of 8,524,800 parameters",
+    "39.1 MiB": "2 x 512 x 10,000 logits in half precision, and as many gradients",
+    "0.35 %": "0.02 of 5.74, which two rounded figures leave open",
+    "0.02 %": "1,112,104 of 4,840,691,712 parameters",
+    "8.12 GiB": "twice 4.06 GiB",
+}
+"""Figures of causes that are arithmetic on others, and how."""
 
 
 @pytest.fixture(scope="module")
@@ -84,3 +103,35 @@ def test_a_training_step_is_predicted_as_an_h100_measured_it(ledger, records, tm
     measured = [r.measurement.how["measured"] for r in records if r.claim.id == claim.id and r.measurement][-1]
     found = predicted_memory.read(claim, Bench(SETTINGS, tmp_path), subject(claim.given), card("h100"))["peak"]
     assert found == pytest.approx(measured, rel=1e-4)
+
+
+def test_a_figure_that_a_cause_states_itself_is_one_of_the_records(ledger, records):
+    """Bytes and percentages that no placeholder takes from a record: a record's value, a document's number, or sums."""
+    known = defaultdict(list)
+    for record in chosen(records):
+        if record.measurement:
+            known[record.claim.document].append((UNITS[record.claim.unit], Fraction(record.measurement.value)))
+    for claim in ledger.claims:
+        if claim.documented is not None:
+            known[claim.document].append((UNITS[claim.unit], Fraction(claim.documented) * UNITS[claim.unit].factor))
+
+    def stands_for_itself(number, claim):
+        if number.suffix not in SUFFIXES or SUFFIXES[number.suffix][0] not in ("bytes", "ratio"):
+            return True
+        if number.printed in {*COMPUTED, *(own.printed for own in numbers(f"{claim.quote} {claim.says}"))}:
+            return True
+        dimension, factors = SUFFIXES[number.suffix]
+        value, slack = abs(Fraction(number.value)), half_step(number.value)
+        return any(
+            unit.dimension == dimension and abs(abs(found) - value * factor) <= slack * factor
+            for unit, found in known[claim.document]
+            for factor in factors
+        )
+
+    wrong = {
+        f"{claim.id}: {number.printed}"
+        for claim in ledger.claims
+        for number in numbers(re.sub(r"\{.*?\}", "", claim.cause or ""))
+        if not stands_for_itself(number, claim)
+    }
+    assert wrong == set()
