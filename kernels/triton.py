@@ -1,0 +1,78 @@
+"""What the Triton kernels of several operators share: products, complex numbers, and what the interpreter lacks."""
+
+from __future__ import annotations
+
+from typing import no_type_check  # for functions that Triton reads as text: a shape checker must not wrap them
+
+import triton
+import triton.language as tl
+
+INTERPRETED = tl.constexpr(triton.knobs.runtime.interpret)
+
+
+def power_of_2(size: int) -> int:
+    """Return the next power of two, at least 16, the least side of a product's tile."""
+    return max(16, triton.next_power_of_2(size))
+
+
+@triton.jit
+@no_type_check
+def rounded(x):
+    """Return x in bfloat16, rounded to nearest."""
+    if INTERPRETED:  # whose conversion truncates, and whose products take the bits of a bfloat16 for numbers
+        bits = x.to(tl.float32).to(tl.int32, bitcast=True)
+        return ((bits + 0x7FFF + ((bits >> 16) & 1)) & -65536).to(tl.float32, bitcast=True)
+    else:  # noqa: RET505  (Triton compiles one branch)
+        return x.to(tl.bfloat16)
+
+
+@triton.jit
+@no_type_check
+def dot(a, b, PRECISION: tl.constexpr = "ieee"):
+    """Return a b: the products of a and b as they are, added up in float32."""
+    if INTERPRETED:  # which would multiply the bits of a bfloat16
+        a, b = a.to(tl.float32), b.to(tl.float32)
+    return tl.dot(a, b, input_precision=PRECISION)
+
+
+@triton.jit
+@no_type_check
+def dot_as(a, b, HALF: tl.constexpr, PRECISION: tl.constexpr):
+    """Return a b, both rounded to bfloat16 if HALF, else in float32; added up in float32."""
+    if HALF:
+        a, b = rounded(a), rounded(b)
+    else:
+        a, b = a.to(tl.float32), b.to(tl.float32)
+    return tl.dot(a, b, input_precision=PRECISION)
+
+
+@triton.jit
+@no_type_check
+def times(x_r, x_i, y_r, y_i):
+    """Return the product of two complex numbers."""
+    return x_r * y_r - x_i * y_i, x_r * y_i + x_i * y_r
+
+
+@triton.jit
+@no_type_check
+def inverse(x_r, x_i):
+    """Return 1 / x."""
+    square = x_r * x_r + x_i * x_i
+    return x_r / square, -x_i / square
+
+
+@triton.jit
+@no_type_check
+def load_complex(x, i, mask, re):
+    """Return the real and imaginary parts of x[i]; `re` + 0i outside the mask."""
+    part = tl.arange(0, 2)[None, :]
+    other = tl.where(part == 0, re, 0.0)
+    return tl.split(tl.load(x + 2 * i[:, None] + part, mask=mask[:, None], other=other))
+
+
+@triton.jit
+@no_type_check
+def store_complex(x, i, re, im, mask):
+    """Write re + i im to x[i]."""
+    part = tl.arange(0, 2)[None, :]
+    tl.store(x + 2 * i[:, None] + part, tl.join(re, im), mask=mask[:, None])
