@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import cycle, groupby
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from muse.reporting import figures
