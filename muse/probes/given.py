@@ -211,6 +211,7 @@ Rival = Literal[
     "dense",
     "embedding",
     "fla",
+    "flex",
     "liger",
     "sdpa",
 ]

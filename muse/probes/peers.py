@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -151,6 +152,31 @@ def _points(inputs: dict[str, Any], definition: Callable[..., Tensor]) -> dict[s
     return {name: inputs[name] for name in ("q", "k", "v", "causal")}
 
 
+def _flex(q: Tensor, k: Tensor, v: Tensor, *, causal: bool, **ball: Tensor) -> Tensor:
+    """The same score as a modification of flex attention's: of q . k, given both squares."""
+    flex, beta, curvature = import_module("torch.nn.attention.flex_attention"), ball["beta"], ball["curvature"]
+    qq, kk = (curvature * x.float().square().sum(-1) for x in (q, k))
+    steepness = -2 * beta / curvature.sqrt()
+
+    def score(product: Tensor, batch: Tensor, head: Tensor, n: Tensor, m: Tensor) -> Tensor:
+        q_square, k_square = qq[batch, head, n], kk[batch, head, m]
+        apart = (q_square + k_square - 2 * curvature * product).relu() / ((1 - q_square) * (1 - k_square))
+        return steepness * torch.asinh(apart.sqrt())
+
+    mask = flex.create_block_mask(_earlier, None, None, q.shape[2], k.shape[2], device=q.device) if causal else None
+    attend = _compiled(flex.flex_attention, "inductor" if q.is_cuda else "eager")
+    return attend(q, k, v, score_mod=score, block_mask=mask, scale=1.0)
+
+
+@cache
+def _compiled(function: Callable[..., Tensor], backend: str) -> Callable[..., Tensor]:
+    return torch.compile(function, backend=backend)
+
+
+def _earlier(batch: Tensor, head: Tensor, n: Tensor, m: Tensor) -> Tensor:
+    return n >= m
+
+
 def _full_rank(inputs: dict[str, Any], definition: Callable[..., Tensor]) -> dict[str, Any]:
     x, features = inputs["x"], len(inputs["expand"])
     random = torch.Generator(x.device).manual_seed(0)
@@ -192,7 +218,10 @@ def _solved(lower: Tensor, middle: Tensor, upper: Tensor, x: Tensor) -> Tensor:
 
 PEERS: dict[str, dict[str, Peer]] = {
     "bk_core": {"cusparse": Peer(solve, arrange=_shifted, truth=_solved, differentiable=False)},
-    "hyperbolic_attention": {"sdpa": Peer(_flash, arrange=_points, truth=_softmax)},
+    "hyperbolic_attention": {
+        "flex": Peer(_flex, differentiable=False),
+        "sdpa": Peer(_flash, arrange=_points, truth=_softmax),
+    },
     "linear_attention": {"fla": Peer(_fla, "fla", "fla-core", arrange=_tokens_first, fits=_plain_fit)},
     "linear_cross_entropy": {
         "cut_cross_entropy": Peer(_cut, "cut_cross_entropy", "cut-cross-entropy"),

@@ -26,6 +26,14 @@ def test_pytorchs_own_peers_agree(operator_name, who, case):
     other.require_agreement(who, other.arrange(inputs, mine.definition), mine.definition, backward=True)
 
 
+@pytest.mark.parametrize("causal", [False, True])
+def test_flex_attention_computes_the_hyperbolic_score(causal):
+    """By PyTorch's own attention with a score of ours, which PyTorch does not differentiate by beta."""
+    mine, other = named("hyperbolic_attention"), peer("hyperbolic_attention", "flex")
+    case = sys.modules["kernels.hyperbolic_attention.cases"].case(2, 2, 32, 16, causal=causal)
+    other.require_agreement("flex", case.make_inputs("cpu", torch.float32, 0), mine.definition, backward=False)
+
+
 def test_cusparse_is_checked_against_a_banded_solve():
     """Which solves the same systems that the resolvent is of."""
     mine, other = named("bk_core"), PEERS["bk_core"]["cusparse"]
