@@ -248,7 +248,7 @@ def test_a_claim_is_made_stale_by_its_own_operator_and_by_no_other(real_ledger):
     for module in modules_of(claim):
         provenance._collect(module, files)
     folders = {name.split(".")[1] for name in files if name.startswith("kernels.")}
-    assert folders == {"bk_core", "case", "dispatch"}
+    assert folders == {"bk_core", "case", "dispatch", "triton"}
     assert {"kernels.bk_core.kernel", "kernels.bk_core.cases", "muse.probes.peers"} <= set(files)
 
 
@@ -268,10 +268,24 @@ def test_time_and_memory_of_an_operator_have_slopes(ask, monkeypatch, order):
     assert ask("operator_memory_growth", "slope", "order", **given).value == pytest.approx(order)
 
 
+@pytest.mark.parametrize("name", time_growth.LONG_ROWS)
+def test_of_long_sequences_there_are_fewer_at_once(ask, monkeypatch, name):
+    """At a million tokens as many as at 16,384 would not fit."""
+    rows = []
+
+    def seconds(calls, *_, **__):
+        rows.append({call.args[2] for call in calls.values()})
+        return {n: [1e-5 + 1e-6 * int(n)] * ROUNDS for n in calls}
+
+    monkeypatch.setattr(time_growth, "times", seconds)
+    for lengths in (LENGTHS, [64 * n for n in LENGTHS]):
+        ask("operator_time_growth", "slope", "order", operator=name, lengths=lengths)
+    assert rows == [{time_growth.ROWS[name]}, {time_growth.LONG_ROWS[name]}]
+
+
 @pytest.mark.parametrize("name", time_growth.ROWS)
-def test_an_operator_is_called_at_any_length(name, monkeypatch):
+def test_an_operator_is_called_at_any_length(name):
     """One pass without gradients."""
-    monkeypatch.setitem(time_growth.ROWS, name, 2)
-    out = time_growth.call(name, 5, torch.device("cpu"))()
+    out = time_growth.call(name, 5, 2, torch.device("cpu"))()
     assert 5 in out.shape
     assert not out.requires_grad
