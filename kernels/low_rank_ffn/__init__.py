@@ -1,4 +1,4 @@
-"""A feed-forward network of four thin maps, d -> r -> f -> r -> d, whose f hidden features never reach memory."""
+"""A feed-forward network of four thin maps, d -> r -> f -> r -> d, whose f hidden features never exist all at once."""
 
 from __future__ import annotations
 
@@ -37,8 +37,9 @@ def low_rank_ffn(
 
     Returns
     -------
-    The network's output. The kernel runs E, the activation and C as one, and keeps nothing of size f for the
-    backward pass, which computes it again in slices of at most 64 MiB.
+    The network's output. At ranks up to 128 one kernel runs E, the activation and C; else they take a slice of
+    tokens at a time, whose hidden layer has at most 64 MiB. Nothing of size f is kept for the backward pass, which
+    computes it again in such slices.
 
     Raises
     ------
@@ -51,8 +52,10 @@ def low_rank_ffn(
     from kernels.low_rank_ffn import autograd
 
     z = reference.activated(F.linear(x, down), at_rank)
+    # Under autocast z has the precision of F.linear, and the maps between must have it too.
+    maps = (w.to(z.dtype) for w in (expand, contract))
     middle = autograd.hidden_map(
-        z.reshape(-1, z.shape[-1]), *(w if w.stride(-1) == 1 else w.contiguous() for w in (expand, contract)),
+        z.reshape(-1, z.shape[-1]), *(w if w.stride(-1) == 1 else w.contiguous() for w in maps),
         gelu=activation == "gelu",
     )  # fmt: skip
     return F.linear(reference.activated(middle.reshape(z.shape), at_rank), up)

@@ -47,7 +47,7 @@ def case(tokens: int, width: int, rank: int, at_rank: str | None = None) -> Case
         forward=forward,
         backward=backward,
         k=4.0,
-        why="the gradient at rank r is rounded once per slice of hidden features: 8 times at most, and sqrt(8) < 4",
+        why="the gradients of E and C are rounded once per slice of tokens: 8 times at most, and sqrt(8) < 4",
     )
 
 
