@@ -56,3 +56,6 @@ def case(tokens: int, vocabulary: int, width: int, rank: int | None = None) -> C
 
 
 CASES = (case(2048, 32000, 1024), case(8192, 50257, 4096), case(8192, 50257, 4096, 512))
+
+MORE = (case(8192, 32000, 4096), case(2048, 152064, 4096))
+"""Vocabularies smaller and larger than that, both even."""

@@ -32,6 +32,7 @@ PARTS: dict[str, dict[str, tuple[slice, ...]]] = {
     "hyperbolic_scan": dict.fromkeys("ab", (slice(4), slice(1024))),
     "linear_attention": dict.fromkeys("qkv", (slice(1), slice(4))),
     "linear_scan": dict.fromkeys("ab", (slice(1), slice(16))),
+    "low_rank_ffn": {"x": (slice(16384),)},
 }
 """The part of some operators' inputs on which agreement is checked: the whole is too much for the definition."""
 
@@ -108,7 +109,8 @@ def operator(name: str) -> Operator:
     defined = getattr(import_module(f"kernels.{name}.reference"), name)
     adapt = ADAPTED.get(name)
     definition = adapt(defined) if adapt else defined
-    return Operator(name, getattr(module, name), definition, {case.name: case for case in cases.CASES})
+    every = (*cases.CASES, *getattr(cases, "MORE", ()))
+    return Operator(name, getattr(module, name), definition, {case.name: case for case in every})
 
 
 def sized(name: str, tokens: int, rows: int) -> Case:
