@@ -53,5 +53,6 @@ def case(tokens: int, width: int, rank: int, at_rank: str | None = None) -> Case
 
 CASES = (case(4096, 1024, 128), case(16384, 4096, 512), case(16384, 4096, 512, "relu"))
 
-MORE = tuple(case(tokens, 4096, rank) for rank in (16, 64, 128, 256, 512, 1024) for tokens in (1, 64, 1024, 16384, 65536))
+RANKS, TOKENS = (16, 64, 128, 256, 512, 1024), (1, 64, 1024, 16384, 65536)
+MORE = tuple(case(tokens, 4096, rank) for rank in RANKS for tokens in TOKENS)
 """Sizes at which nothing but the definition is a rival: from decoding to long batches, from thin to wide ranks."""
