@@ -28,7 +28,7 @@ def rounded(x):
 
 @triton.jit
 @no_type_check
-def dot(a, b, PRECISION: tl.constexpr = "ieee"):
+def dot(a, b, PRECISION: tl.constexpr):
     """Return a b: the products of a and b as they are, added up in float32."""
     if INTERPRETED:  # which would multiply the bits of a bfloat16
         a, b = a.to(tl.float32), b.to(tl.float32)
@@ -76,3 +76,24 @@ def store_complex(x, i, re, im, mask):
     """Write re + i im to x[i]."""
     part = tl.arange(0, 2)[None, :]
     tl.store(x + 2 * i[:, None] + part, tl.join(re, im), mask=mask[:, None])
+
+
+@triton.jit
+@no_type_check
+def load_run(x, first, low, high, re, BLOCK: tl.constexpr):
+    """Return both parts of the complex x[first : first + BLOCK]; `re` + 0i where an index is not in low..high - 1.
+
+    They lie side by side, and are fetched 16 bytes at a time.
+    """
+    flat = tl.arange(0, 2 * BLOCK)
+    at = 2 * first + flat
+    other = tl.where(flat % 2 == 0, re, 0.0)
+    return tl.split(tl.reshape(tl.load(x + at, mask=(at >= 2 * low) & (at < 2 * high), other=other), (BLOCK, 2)))
+
+
+@triton.jit
+@no_type_check
+def store_run(x, first, high, re, im, BLOCK: tl.constexpr):
+    """Write re + i im to the complex x[first : first + BLOCK], below index `high`."""
+    at = 2 * first + tl.arange(0, 2 * BLOCK)
+    tl.store(x + at, tl.reshape(tl.join(re, im), (2 * BLOCK,)), mask=at < 2 * high)
