@@ -200,7 +200,10 @@ Operator = Literal[
     "low_rank_ffn",
     "semiseparable",
     "tensor_train",
+    "tensor_train_logits",
 ]
+HOMES = {"tensor_train_logits": "tensor_train"}
+"""Operators that live in another's folder of `kernels`; the others have one of their own name."""
 Rival = Literal[
     "reference",
     "compiled",

@@ -188,6 +188,18 @@ def _full_rank(inputs: dict[str, Any], definition: Callable[..., Tensor]) -> dic
     return {"x": x, "up": weights(features, x.shape[-1]), "down": weights(x.shape[-1], features)}
 
 
+def _head(inputs: dict[str, Any], definition: Callable[..., Tensor]) -> dict[str, Any]:
+    """A dense head of the same width, its vocabulary rounded up to what the matrix library is fast at."""
+    hidden, rows = inputs["hidden"], -(-inputs["vocabulary"] // 64) * 64
+    random = torch.Generator(hidden.device).manual_seed(0)
+    weight = torch.randn(rows, hidden.shape[-1], generator=random, device=hidden.device) * hidden.shape[-1] ** -0.5
+    return {"hidden": hidden, "weight": weight.to(hidden.dtype)}
+
+
+def _projected(hidden: Tensor, weight: Tensor) -> Tensor:
+    return F.linear(hidden, weight)
+
+
 def _dense(x: Tensor, up: Tensor, down: Tensor) -> Tensor:
     return F.linear(F.gelu(F.linear(x, up)), down)
 
@@ -235,4 +247,5 @@ PEERS: dict[str, dict[str, Peer]] = {
     },
     "low_rank_ffn": {"dense": Peer(_dense, arrange=_full_rank, truth=_dense)},
     "tensor_train": {"embedding": Peer(_embedding, arrange=_table, truth=_embedding)},
+    "tensor_train_logits": {"dense": Peer(_projected, arrange=_head, truth=_projected)},
 }

@@ -6,7 +6,6 @@ Nothing is timed before it agrees with the definition in double precision. Input
 import gc
 import os
 from functools import cache
-from importlib import import_module
 from typing import get_args
 
 import pytest
@@ -17,7 +16,7 @@ from muse.errors import Unmeasured
 from muse.memory.isolate import cuda_failures
 from muse.probes.given import Operator
 from muse.probes.operator_calls import COPIED, LOOPS, SIDE, Subject, ceilings, extra_bytes, repeats, seconds
-from muse.probes.operators import DTYPES
+from muse.probes.operators import DTYPES, benchmarked
 from muse.probes.peers import PEERS
 
 pytestmark = [pytest.mark.speed, pytest.mark.filterwarnings("default")]  # compilers and peers warn of their own affairs
@@ -31,7 +30,7 @@ def subjects():
     """Every operator, case and pass, by itself and by everybody else."""
     for name in get_args(Operator):
         dtype = "float32" if name in FLOAT32 else "bfloat16"
-        for case in (case.name for case in import_module(f"kernels.{name}.cases").CASES):
+        for case in (case.name for case in benchmarked(name)):
             for both in (False, True):
                 for who in (None, "reference", "compiled", *PEERS.get(name, {})):
                     label = f"{name}-{case}-{'both' if both else 'forward'}-{who or 'muse'}"
@@ -65,7 +64,7 @@ def ceiling():
 def test_speed(benchmark, ceiling, subject):
     """The wall-clock time of a synchronised call; beside it the GPU's own, its share of the ceilings, and memory."""
     device = torch.device("cuda")
-    first = import_module(f"kernels.{subject.operator}.cases").CASES[0].name
+    first = benchmarked(subject.operator)[0].name
     if subject.who == "reference" and subject.both and subject.operator in LOOPS and subject.case != first:
         pytest.skip("no_peer: the loop's backward pass writes whole tensors at every step")
     bandwidth, rate = ceiling(subject.dtype)

@@ -5,6 +5,7 @@ import sys
 import pytest
 import torch
 
+from muse.probes.given import HOMES
 from muse.probes.operators import operator as named
 from muse.probes.operators import sized
 from muse.probes.peers import PEERS, peer
@@ -16,12 +17,13 @@ from muse.probes.peers import PEERS, peer
         ("linear_scan", "cumsum", lambda cases: cases.case(2, 3, 8, decay=False)),
         ("low_rank_ffn", "dense", lambda cases: cases.case(8, 16, 4)),
         ("tensor_train", "embedding", lambda cases: cases.case(8, 30, 12, 3)),
+        ("tensor_train_logits", "dense", lambda cases: cases.logits(8, 30, 12, 3)),
     ],
 )
 def test_pytorchs_own_peers_agree(operator_name, who, case):
     """With what each of them must compute, forward and backward."""
     mine, other = named(operator_name), peer(operator_name, who)
-    cases = sys.modules[f"kernels.{operator_name}.cases"]
+    cases = sys.modules[f"kernels.{HOMES.get(operator_name, operator_name)}.cases"]
     inputs = case(cases).make_inputs("cpu", torch.float32, 0)
     other.require_agreement(who, other.arrange(inputs, mine.definition), mine.definition, backward=True)
 
