@@ -29,7 +29,8 @@ def bk_core_backward(
     """Gradients of a, b, c and z."""
     from kernels.bk_core import launch
 
-    return launch.backward(*(x.contiguous() for x in (g, a, b, c, z)), states)
+    g, a, b, c, z = (x.contiguous() for x in (g, a, b, c, z))
+    return launch.backward(g, a, b, c, z, states)
 
 
 @bk_core_backward.register_fake
