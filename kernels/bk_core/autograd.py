@@ -5,13 +5,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-ROWS = 16
-"""Rows of T that a thread has, and for which the forward pass leaves the backward pass one state."""
+from kernels.bk_core import sizes
 
 
 @torch.library.custom_op("kernels::bk_core", mutates_args=())
 def bk_core(a: Tensor, b: Tensor, c: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-    """G and, for the gradient, what the fractions are at every `ROWS` rows."""
+    """G and, for the gradient, what the fractions are at every `sizes.ROWS` rows."""
     from kernels.bk_core import launch
 
     return launch.forward(a.contiguous(), b.contiguous(), c.contiguous(), z.contiguous())
@@ -19,7 +18,7 @@ def bk_core(a: Tensor, b: Tensor, c: Tensor, z: Tensor) -> tuple[Tensor, Tensor]
 
 @bk_core.register_fake
 def _(a: Tensor, b: Tensor, c: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-    return z.new_empty(a.shape), z.new_empty(*z.shape, -(-a.shape[-1] // ROWS), 2)
+    return z.new_empty(a.shape), z.new_empty(*z.shape, -(-a.shape[-1] // sizes.ROWS), 2)
 
 
 @torch.library.custom_op("kernels::bk_core_backward", mutates_args=())

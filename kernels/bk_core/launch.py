@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import torch
-import triton
 from torch import Tensor
 
-from kernels.bk_core import autograd, kernel
+from kernels.bk_core import kernel, sizes
 
 FEWEST, MOST = 32, 256
 """Threads of a program: one warp needs no barrier, but a row of many segments takes larger ones."""
@@ -16,18 +15,22 @@ LANES = 32
 """Threads that join them, at most."""
 
 
+def _power_of_2(size: int) -> int:
+    return 1 << (size - 1).bit_length()
+
+
 def cut(n: int) -> tuple[int, int]:
     """Return the threads of a program and the segments of a row."""
-    threads = min(max(FEWEST, triton.next_power_of_2(triton.cdiv(n, SEGMENTS * autograd.ROWS))), MOST)
-    return threads, triton.cdiv(n, threads * autograd.ROWS)
+    threads = min(max(FEWEST, _power_of_2(-(-n // (SEGMENTS * sizes.ROWS)))), MOST)
+    return threads, -(-n // (threads * sizes.ROWS))
 
 
 def _shape(threads: int) -> dict[str, int]:
-    return {"T": threads, "K": autograd.ROWS, "num_warps": max(1, threads // 32)}
+    return {"T": threads, "K": sizes.ROWS, "num_warps": max(1, threads // 32)}
 
 
 def _lanes(segments: int, most: int) -> int:
-    return min(most, triton.next_power_of_2(segments)) if segments > 1 else 0
+    return min(most, _power_of_2(segments)) if segments > 1 else 0
 
 
 def forward(a: Tensor, b: Tensor, c: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
@@ -35,7 +38,7 @@ def forward(a: Tensor, b: Tensor, c: Tensor, z: Tensor) -> tuple[Tensor, Tensor]
     n, rows = a.shape[-1], a.numel() // a.shape[-1]
     threads, segments = cut(n)
     grid, shape = (rows, segments), _shape(threads)
-    out, states = z.new_empty(a.shape), z.new_empty(*z.shape, triton.cdiv(n, autograd.ROWS), 2)
+    out, states = z.new_empty(a.shape), z.new_empty(*z.shape, -(-n // sizes.ROWS), 2)
     maps = torch.empty(rows, 6, segments, device=a.device)
     z_, out_, states_ = map(torch.view_as_real, (z, out, states))
     if segments > 1:

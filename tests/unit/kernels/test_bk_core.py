@@ -5,7 +5,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from kernels import bk_core
-from kernels.bk_core import _check, autograd, reference
+from kernels.bk_core import _check, autograd, reference, sizes
 from kernels.bk_core.cases import CASES
 from kernels.case import excesses
 
@@ -17,7 +17,7 @@ def launch(monkeypatch):
     """Threads of 4 rows, two to a segment, so that a short matrix needs several."""
     from kernels.bk_core import launch
 
-    monkeypatch.setattr(autograd, "ROWS", 4)
+    monkeypatch.setattr(sizes, "ROWS", 4)
     monkeypatch.setattr(launch, "FEWEST", 2)
     return launch
 
