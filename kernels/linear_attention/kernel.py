@@ -12,8 +12,8 @@ from kernels.triton import INTERPRETED, dot, rounded
 SERIES = tl.constexpr(0.02)
 """Below this square, series replace quotients that lose digits; five terms are exact to float32."""
 
-NARROW = tl.constexpr(16)
-"""Columns of a product that stands for a sum over its rows: the least that a wgmma product has in Triton."""
+NARROW = tl.constexpr(8)
+"""Columns of a product that stands for a sum over its rows: the least that an instruction has."""
 
 LOG2_E = tl.constexpr(1.4426950408889634)
 
@@ -340,6 +340,7 @@ def attend(
         qs = _factor(_features(qs, scale, d, D, ELU, LOG, 1), HALF)
         if BD > 64:
             qs = _once(qs)
+        before = _factor(state, HALF)
         weight = tl.sum(dot(qs, _twofold(side, column, HALF), PRECISION), 1)
         kT, vs = _tile(k, start, t, d, k2, N, D, 0, EVEN), _tile(v, start, t, e, v2, N, E, 1, EVEN)
         k_scale = _measured(kT, kept + 5 * plane, plane, row, start, t, ball, N, LOG, HALF, 0, EVEN)
@@ -350,7 +351,7 @@ def attend(
             tl.store(starts + (row * tl.cdiv(N, BT) + start // BT) * D + d, tl.sum(side, 1) / NARROW, mask=d < D)
             inner = tl.where(t[:, None] >= t[None, :], dot(qs, kT, PRECISION), 0.0)
             weight += tl.sum(inner, 1)
-        y = dot(qs, _factor(state, HALF), PRECISION)
+        y = dot(qs, before, PRECISION)
         if CAUSAL:
             y += dot(_factor(inner, HALF), vs, PRECISION)
             state += dot(kT, vs, PRECISION)
@@ -390,8 +391,6 @@ def to_queries(
         state += tl.load(states + here, mask=inside, other=0.0)
     share = tl.zeros((BT,), tl.float32)
     for start in range(part * segment, min(N, (part + 1) * segment), BT):
-        chunk = row * tl.cdiv(N, BT) + start // BT if CAUSAL else row
-        side = tl.load(starts + chunk * D + d, mask=d < D, other=0.0)
         scale = _of_tokens(kept, row, start, t, N, EVEN)
         gs = _tile(g, start, t, e, g2, N, E, 1, EVEN).to(tl.float32)
         y = _tile(out + row * N * E, start, t, e, E, N, E, 1, EVEN).to(tl.float32)
@@ -414,6 +413,8 @@ def to_queries(
             ks = _factor(_features(_tile(k, start, t, d, k2, N, D, 1, EVEN), k_scale, d, D, ELU, LOG, 1), HALF)
             inner = tl.where(t[:, None] >= t[None, :], dot(gs, vT, PRECISION) + gamma[:, None], 0.0)
         grad = dot(gs, before, PRECISION)
+        chunk = row * tl.cdiv(N, BT) + start // BT if CAUSAL else row
+        side = tl.load(starts + chunk * D + d, mask=d < D, other=0.0)
         qs = _tile(q, start, t, d, q2, N, D, 1, EVEN)
         if CAUSAL:
             grad += dot(_factor(inner, HALF), ks, PRECISION)

@@ -11,7 +11,7 @@ from kernels.linear_attention import kernel, sizes
 from kernels.linear_attention.sizes import Attended, Gradients
 from kernels.triton import power_of_2
 
-STAGES = {"collect": (4, 4, 4), "attend": (3, 2, 3), "to_queries": (2, 2, 3), "to_keys_and_values": (3, 2, 2)}
+STAGES = {"collect": (4, 4, 4), "attend": (2, 2, 3), "to_queries": (3, 2, 3), "to_keys_and_values": (3, 2, 2)}
 """Chunks in flight in bfloat16, with four warps, in the ball, and with eight warps: as shared memory has room for."""
 
 REGISTERS = {"attend": 168, "to_queries": 168}
@@ -41,7 +41,10 @@ def _tiles(name: str, q: Tensor, maps: dict[str, Any]) -> dict[str, Any]:
     """
     chunk, half, wide = sizes.chunk(q.dtype), maps["HALF"], maps["num_warps"] > 4
     tiles = {"BT": chunk, "EVEN": q.shape[2] % chunk == 0, "PRECISION": "tf32" if q.dtype is torch.float16 else "ieee"}
-    tiles["num_stages"] = STAGES[name][2 if wide else maps["LOG"]] if half else 1
+    if half:
+        tiles["num_stages"] = STAGES[name][2 if wide else maps["LOG"]]
+    else:
+        tiles["num_stages"] = 2 if q.dtype is torch.float16 and not wide else 1
     if half and not wide and name in REGISTERS:
         tiles["maxnreg"] = REGISTERS[name]
     return maps | tiles

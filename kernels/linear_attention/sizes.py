@@ -23,7 +23,8 @@ MULTIPROCESSORS = 132
 """Those of an H100."""
 
 TOGETHER = (3, 2, 1)
-"""Programs that share a multiprocessor: of four warps, of four that make the gradients of k and v, and of eight."""
+"""Programs that share a multiprocessor: of four warps, the same where they take more registers (the gradients of k and
+v, and types other than bfloat16), and of eight warps."""
 
 FEW = 4
 """So many tokens at the most are taken one by one: the state is read, added to and written once."""
@@ -86,7 +87,8 @@ def segments(q: Tensor, v: Tensor, *, causal: bool, reverse: bool = False) -> Se
     Where tokens see only those before them, or only those after them, no other segment needs the sums of the last.
     """
     rows, tokens, unit = q.shape[0] * q.shape[1], q.shape[2], chunk(q.dtype)
-    together = TOGETHER[2 if warps(q.shape[3], v.shape[3]) > 4 else reverse]
+    large = reverse or q.dtype is not torch.bfloat16
+    together = TOGETHER[2 if warps(q.shape[3], v.shape[3]) > 4 else large]
     parts = max(1, min(MULTIPROCESSORS * together // rows, tokens // SHORTEST))
     length = max(1, -(-tokens // (parts * unit))) * unit
     parts = max(1, -(-tokens // length))
