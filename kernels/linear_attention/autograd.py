@@ -30,7 +30,8 @@ def linear_attention(
     from kernels.linear_attention import launch
 
     initial = (state, weight) if state.numel() else None
-    return tuple(launch.forward(q, k, v, curvature, initial, causal=causal, elu=elu, log=log))
+    given = launch.forward(q, k, v, curvature, initial, causal=causal, elu=elu, log=log)
+    return (*given,)
 
 
 @linear_attention.register_fake
@@ -48,7 +49,7 @@ def _(
 ) -> Six:
     given = sizes.attended(q, v, causal=causal, log=log)
     given.states.new_empty(given.states.shape[:3])  # a prediction of memory sees the side sums
-    return tuple(given)
+    return (*given,)
 
 
 @torch.library.custom_op("kernels::linear_attention_backward", mutates_args=())

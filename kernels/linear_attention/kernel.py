@@ -336,8 +336,8 @@ def attend(
     side = tl.where(column >= 0, first_side[:, None], 0.0)
     for start in range(part * segment, min(N, (part + 1) * segment), BT):
         qs = _tile(q, start, t, d, q2, N, D, 1, EVEN)
-        scale = _measured(qs, kept + 3 * plane, plane, row, start, t, ball, N, LOG, HALF, 1, EVEN)
-        qs = _factor(_features(qs, scale, d, D, ELU, LOG, 1), HALF)
+        q_scale = _measured(qs, kept + 3 * plane, plane, row, start, t, ball, N, LOG, HALF, 1, EVEN)
+        qs = _factor(_features(qs, q_scale, d, D, ELU, LOG, 1), HALF)
         if BD > 64:
             qs = _once(qs)
         before = _factor(state, HALF)
@@ -450,8 +450,7 @@ def to_keys_and_values(
     for step in range(0, end - first, BT):
         start = first + (end - first - 1) // BT * BT - step
         after = _factor(state, HALF)
-        k_tile, v_tile = _tile(k, start, t, d, k2, N, D, 1, EVEN), _tile(v, start, t, e, v2, N, E, 0, EVEN)
-        k_scale = _remembered(kept + 5 * plane, row, start, t, N, LOG, EVEN)
+        v_tile = _tile(v, start, t, e, v2, N, E, 0, EVEN)
         v_scale = _remembered(kept + 7 * plane, row, start, t, N, LOG, EVEN)
         vT = _factor(_scaled(v_tile, v_scale, LOG, 0), HALF)
         dkT = dot(after, vT, PRECISION) + tl.sum(side, 1)[:, None]
@@ -470,10 +469,12 @@ def to_keys_and_values(
             state += dot(qT, gs, PRECISION)
             gammas = _twofold(tl.where(column < 2, gamma[:, None], 0.0), column, HALF)
             side += dot(qT, gammas, PRECISION)
+        k_tile = _tile(k, start, t, d, k2, N, D, 1, EVEN)
         dkT, of_k = _pulled_back(
             dkT, tl.trans(k_tile), kept + 5 * plane, plane, row, start, t, ball, N, ELU, LOG, 0, EVEN
         )
         _store(dk, row, start, t, d, dkT, N, D, 0, EVEN)
+        k_scale = _remembered(kept + 5 * plane, row, start, t, N, LOG, EVEN)
         ks = _factor(_features(k_tile, k_scale, d, D, ELU, LOG, 1), HALF)
         if BD > 64:
             ks = _once(ks)

@@ -101,11 +101,10 @@ def attended(q: Tensor, v: Tensor, *, causal: bool, log: bool) -> Attended:
     rows, depth = batch * heads, v.shape[3]
     slots = segments(q, v, causal=causal).slots
     chunks = -(-tokens // chunk(q.dtype)) if causal else 1
-    sizes = (9 if log else 1, rows, tokens), (rows, chunks, width), (rows, slots, width, depth)
-    sizes = *sizes, (rows, width, depth), (rows, width)
-    return Attended(
-        q.new_empty(batch, heads, tokens, depth), *(q.new_empty(size, dtype=torch.float32) for size in sizes)
-    )
+    out = q.new_empty(batch, heads, tokens, depth)
+    kept, starts = _single(q, 9 if log else 1, rows, tokens), _single(q, rows, chunks, width)
+    states = _single(q, rows, slots, width, depth)
+    return Attended(out, kept, starts, states, _single(q, rows, width, depth), _single(q, rows, width))
 
 
 def gradients(q: Tensor, k: Tensor, v: Tensor, *, causal: bool, log: bool) -> Gradients:
@@ -114,8 +113,11 @@ def gradients(q: Tensor, k: Tensor, v: Tensor, *, causal: bool, log: bool) -> Gr
     rows, depth = batch * heads, v.shape[3]
     programs = rows * sum(segments(q, v, causal=causal, reverse=reverse).parts for reverse in (False, True))
     slots = segments(q, v, causal=causal, reverse=True).slots
-    sizes = (programs if log else 0,), (2 if log else 1, rows, tokens)
-    sizes = *sizes, (rows, slots, width, depth), (rows, slots, width)
-    return Gradients(
-        *(x.new_empty(x.shape) for x in (q, k, v)), *(q.new_empty(size, dtype=torch.float32) for size in sizes)
-    )
+    dq, dk, dv = (x.new_empty(x.shape) for x in (q, k, v))
+    shares, made = _single(q, programs if log else 0), _single(q, 2 if log else 1, rows, tokens)
+    states, sides = _single(q, rows, slots, width, depth), _single(q, rows, slots, width)
+    return Gradients(dq, dk, dv, shares, made, states, sides)
+
+
+def _single(like: Tensor, *size: int) -> Tensor:
+    return like.new_empty(size, dtype=torch.float32)
