@@ -223,13 +223,13 @@ def gradients(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Return the gradients of x, a, b, c, U and V; vx is V^T x, and ug is U^T g."""
     (batches, rows, d), r = x.shape, v.shape[-1]
-    found = tuple(torch.empty_like(tensor) for tensor in (x, a, b, c, v, v))
+    dx, da, db, dc, du, dv = (torch.empty_like(tensor) for tensor in (x, a, b, c, v, v))
     height, width = TILES[x.itemsize][2]
     if height > 16 and rows < PROGRAMS // 2 * height:  # else some multiprocessors would have no tile
         height, width = height // 2, 2 * width
     sizes = _sizes(rows, d, r + 2, (height, width)) | {"W": power_of_2(r)}
     _gradients[(triton.cdiv(rows, sizes["N"]),)](
-        g, x, a, b, c, v, vx, ug, *found, batches, rows, d, r,
+        g, x, a, b, c, v, vx, ug, dx, da, db, dc, du, dv, batches, rows, d, r,
         **sizes, num_warps=2, num_stages=2,
     )  # fmt: skip
-    return found
+    return dx, da, db, dc, du, dv
