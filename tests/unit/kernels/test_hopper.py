@@ -19,8 +19,13 @@ pytestmark = [
 
 SHARED = 232448
 """Bytes of shared memory that a program of an H100 may have."""
-SPILLED = {"_differentiate": 264, "finish": 32, "look_up_backward": 32, "scale": 32}
-"""Bytes that a thread keeps in memory: the first outside its loop, the others in the slow path of a cosine."""
+SPILLED = {
+    "hyperbolic_attention": {"forward": 688, "backward_q": 640, "backward_kv": 680},  # nearly all in the careful loops
+    "linear_attention": {"attend": 152, "to_queries": 48, "to_keys_and_values": 168},  # at width 128
+    "low_rank_ffn": {"_differentiate": 264},  # outside the loop
+    "tensor_train": {"finish": 32, "look_up_backward": 32, "scale": 32},  # the slow path of a cosine
+}
+"""Bytes of its numbers that a thread may keep in memory."""
 
 
 @pytest.mark.parametrize("name", get_args(Operator))
@@ -34,6 +39,7 @@ def test_every_kernel_of_an_operator_compiles_for_an_h100(name, root):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     kernels = [json.loads(line) for line in done.stdout.splitlines()]
+    allowed = SPILLED.get(name, {})
     assert kernels
     assert [one for one in kernels if one["shared"] > SHARED] == []
-    assert [one for one in kernels if one["spilled"] > SPILLED.get(one["kernel"], 0)] == []
+    assert [one for one in kernels if one["spilled"] > allowed.get(one["kernel"], 0)] == []
