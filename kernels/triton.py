@@ -37,13 +37,22 @@ def dot(a, b, PRECISION: tl.constexpr):
 
 @triton.jit
 @no_type_check
-def dot_as(a, b, HALF: tl.constexpr, PRECISION: tl.constexpr):
-    """Return a b, both rounded to bfloat16 if HALF, else in float32; added up in float32."""
-    if HALF:
-        a, b = rounded(a), rounded(b)
-    else:
-        a, b = a.to(tl.float32), b.to(tl.float32)
-    return tl.dot(a, b, input_precision=PRECISION)
+def reciprocal(x):
+    """Return 1 / x, off by a unit in the last place, in one instruction; a division is eight, and serves all x."""
+    if INTERPRETED:
+        return 1.0 / x
+    else:  # noqa: RET505  (Triton compiles one branch)
+        return tl.inline_asm_elementwise("rcp.approx.ftz.f32 $0, $1;", "=f,f", [x], tl.float32, is_pure=True, pack=1)
+
+
+@triton.jit
+@no_type_check
+def log2(x):
+    """Return log2(x), off by 2^-22 at most, in one instruction; `tl.log2` takes some twenty and a branch."""
+    if INTERPRETED:
+        return tl.log2(x)
+    else:  # noqa: RET505  (Triton compiles one branch)
+        return tl.inline_asm_elementwise("lg2.approx.ftz.f32 $0, $1;", "=f,f", [x], tl.float32, is_pure=True, pack=1)
 
 
 @triton.jit
@@ -51,31 +60,6 @@ def dot_as(a, b, HALF: tl.constexpr, PRECISION: tl.constexpr):
 def times(x_r, x_i, y_r, y_i):
     """Return the product of two complex numbers."""
     return x_r * y_r - x_i * y_i, x_r * y_i + x_i * y_r
-
-
-@triton.jit
-@no_type_check
-def inverse(x_r, x_i):
-    """Return 1 / x."""
-    square = x_r * x_r + x_i * x_i
-    return x_r / square, -x_i / square
-
-
-@triton.jit
-@no_type_check
-def load_complex(x, i, mask, re):
-    """Return the real and imaginary parts of x[i]; `re` + 0i outside the mask."""
-    part = tl.arange(0, 2)[None, :]
-    other = tl.where(part == 0, re, 0.0)
-    return tl.split(tl.load(x + 2 * i[:, None] + part, mask=mask[:, None], other=other))
-
-
-@triton.jit
-@no_type_check
-def store_complex(x, i, re, im, mask):
-    """Write re + i im to x[i]."""
-    part = tl.arange(0, 2)[None, :]
-    tl.store(x + 2 * i[:, None] + part, tl.join(re, im), mask=mask[:, None])
 
 
 @triton.jit

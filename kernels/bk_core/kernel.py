@@ -16,23 +16,13 @@ from typing import no_type_check  # for functions that Triton reads as text: a s
 import triton
 import triton.language as tl
 
-from kernels.triton import INTERPRETED, times
-
-
-@triton.jit
-@no_type_check
-def _reciprocal(x):
-    """1 / x to one rounding in one instruction; a division is eight, and this stands in the middle of every row."""
-    if INTERPRETED:
-        return 1.0 / x
-    else:  # noqa: RET505  (Triton compiles one branch)
-        return tl.inline_asm_elementwise("rcp.approx.ftz.f32 $0, $1;", "=f,f", [x], tl.float32, True, 1)
+from kernels.triton import reciprocal, times
 
 
 @triton.jit
 @no_type_check
 def _inverse(x_r, x_i):
-    scale = _reciprocal(x_r * x_r + x_i * x_i)
+    scale = reciprocal(x_r * x_r + x_i * x_i)
     return x_r * scale, -x_i * scale
 
 

@@ -15,7 +15,7 @@ from typing import no_type_check  # for functions that Triton reads as text
 import triton
 import triton.language as tl
 
-from kernels.triton import INTERPRETED, dot, rounded
+from kernels.triton import dot, log2, rounded
 
 NOTHING = tl.constexpr(-1e30)
 """log2 of the largest weight of a row that has seen none yet: finite, so that differences are."""
@@ -30,11 +30,7 @@ TINY = tl.constexpr(2.0**-100)
 @triton.jit
 @no_type_check
 def _log2(x, EXACT: tl.constexpr):
-    """log2 by the special-function unit, to 2^-22; `tl.log2` takes some twenty operations and a branch."""
-    if INTERPRETED or EXACT:
-        return tl.log2(x)
-    else:  # noqa: RET505  (Triton compiles one branch)
-        return tl.inline_asm_elementwise("lg2.approx.ftz.f32 $0, $1;", "=f,f", [x], tl.float32, is_pure=True, pack=1)
+    return tl.log2(x) if EXACT else log2(x)
 
 
 @triton.jit

@@ -18,7 +18,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from kernels.triton import INTERPRETED
+from kernels.triton import log2, reciprocal
 
 SERIES = tl.constexpr(0.25)
 """Up to this square, polynomials replace quotients that lose digits; their relative error is below 4e-8."""
@@ -34,26 +34,6 @@ BEHIND = 4
 
 @triton.jit
 @no_type_check
-def _reciprocal(x):
-    """1 / x in one instruction; a division also cares for the ends of the range."""
-    if INTERPRETED:
-        return 1 / x
-    else:  # noqa: RET505  (Triton compiles one branch)
-        return tl.inline_asm_elementwise("rcp.approx.ftz.f32 $0, $1;", "=f,f", [x], tl.float32, is_pure=True, pack=1)
-
-
-@triton.jit
-@no_type_check
-def _log2(x):
-    """log2(x) in one instruction, for where an error of 2^-22 does no harm; Triton's own takes 25."""
-    if INTERPRETED:
-        return tl.log2(x)
-    else:  # noqa: RET505  (Triton compiles one branch)
-        return tl.inline_asm_elementwise("lg2.approx.ftz.f32 $0, $1;", "=f,f", [x], tl.float32, is_pure=True, pack=1)
-
-
-@triton.jit
-@no_type_check
 def _inside(square):
     """The square c |x|^2; NaN on the boundary and outside."""
     return tl.where(square < 1, square, float("nan"))
@@ -65,7 +45,7 @@ def _log_map(gap):
     """artanh(u) / u; gap is 1 - u^2."""
     u2 = 1 - gap
     over_u = tl.rsqrt(tl.maximum(u2, SERIES))
-    far = (2 * _log2(1 + u2 * over_u) - _log2(gap)) * (over_u * (1 / LOG2))
+    far = (2 * log2(1 + u2 * over_u) - log2(gap)) * (over_u * (1 / LOG2))
     near = 1 + u2 * (
         0.333337307 + u2 * (0.199782163 + u2 * (0.146691501 + u2 * (0.0824366659 + u2 * 0.181740746)))
     )  # fmt: skip
@@ -77,7 +57,7 @@ def _log_map(gap):
 def _log_slope(gap, scale):
     """The derivative of artanh(u) / u = scale by u, divided by u."""
     u2 = 1 - gap
-    far = (_reciprocal(gap) - scale) * _reciprocal(tl.maximum(u2, SERIES))
+    far = (reciprocal(gap) - scale) * reciprocal(tl.maximum(u2, SERIES))
     near = 0.666666687 + u2 * (
         0.799995124 + u2 * (0.857520461 + u2 * (0.879324257 + u2 * (1.01823604 + u2 * (0.316172302 + u2 * 2.44937396))))
     )
@@ -90,7 +70,7 @@ def _exp_map(v2):
     """tanh(v) / v, and 1 - tanh(v)^2."""
     over_v = tl.rsqrt(tl.maximum(v2, SERIES))
     e = tl.exp2(v2 * -LOG2 * over_v)
-    half = _reciprocal(1 + e)
+    half = reciprocal(1 + e)
     far = (1 - e) * over_v * half
     near = 1 + v2 * (-0.333331436 + v2 * (0.13325879 + v2 * (-0.0530454852 + v2 * 0.0172414668)))
     return tl.where(v2 > SERIES, far, near), tl.where(v2 > SERIES, 4 * e * half * half, 1 - v2 * near * near)
@@ -100,7 +80,7 @@ def _exp_map(v2):
 @no_type_check
 def _exp_slope(v2, scale, gap):
     """The derivative of tanh(v) / v = scale by v, divided by v; gap is 1 - tanh(v)^2."""
-    far = (gap - scale) * _reciprocal(tl.maximum(v2, SERIES))
+    far = (gap - scale) * reciprocal(tl.maximum(v2, SERIES))
     near = -0.666666687 + v2 * (
         0.533332944 + v2 * (-0.323788941 + v2 * (0.174573064 + v2 * (-0.0854700133 + v2 * 0.0307937209)))
     )
@@ -176,7 +156,7 @@ def _forward(
             y_scale, y_gap = _exp_map(c * scale * scale * ff)
             A = 1 + cbb + 2 * c * scale * fb * y_scale
             z = y_gap[:, None] * point + (A * (scale * y_scale))[:, None] * f
-            over = _reciprocal(A - cbb * y_gap)
+            over = reciprocal(A - cbb * y_gap)
             gap = y_gap * (1 - cbb) * over
             tl.store(states + tl.cast(t, tl.int64) * S, z * over[:, None], mask=inside & (t < N))
             tl.store(gaps + t, gap, mask=exists & (t < N))
@@ -235,7 +215,7 @@ def _backward(
             # y = y_scale f and h_t = (A y + y_gap b) / below
             y_scale, cbb, cyy = exp_scale * scale, c * bb, 1 - y_gap
             A = 1 + cbb + 2 * c * y_scale * fb
-            over = _reciprocal(A - cbb * y_gap)
+            over = reciprocal(A - cbb * y_gap)
             gh += now[0][i].to(tl.float32)
             gf, gb = _sums(gh * f, gh * point)
             g_A, g_gap = over * y_scale * gf, over * gb

@@ -7,7 +7,7 @@ from typing import no_type_check  # for functions that Triton reads as text
 import triton
 import triton.language as tl
 
-from kernels.triton import INTERPRETED, dot, rounded
+from kernels.triton import INTERPRETED, dot, log2, reciprocal, rounded
 
 SERIES = tl.constexpr(0.02)
 """Below this square, series replace quotients that lose digits; five terms are exact to float32."""
@@ -31,26 +31,6 @@ def _exp(x):
 
 @triton.jit
 @no_type_check
-def _log2(x):
-    """log2(x), off by 2^-22 at most."""
-    if INTERPRETED:
-        return tl.log2(x)
-    else:  # noqa: RET505  (Triton compiles one branch)
-        return tl.inline_asm_elementwise("lg2.approx.ftz.f32 $0, $1;", "=f,f", [x], tl.float32, True, 1)
-
-
-@triton.jit
-@no_type_check
-def _inverse(x):
-    """1 / x, off by two units in the last place at most."""
-    if INTERPRETED:
-        return 1 / x
-    else:  # noqa: RET505  (Triton compiles one branch)
-        return tl.inline_asm_elementwise("rcp.approx.ftz.f32 $0, $1;", "=f,f", [x], tl.float32, True, 1)
-
-
-@triton.jit
-@no_type_check
 def _once(x):
     """The factor x, which the compiler may not compute again in a second layout to save its conversion."""
     if INTERPRETED or x.dtype != tl.bfloat16:
@@ -67,7 +47,7 @@ def _log_scale(u2, HALF: tl.constexpr):
     if HALF:  # a tenth of the instructions, and more digits than bfloat16 has
         inverse = tl.rsqrt(tl.maximum(u2, 1e-6))  # smaller ones take the series
         u = u2 * inverse
-        quotient = (0.5 / LOG2_E) * inverse * (_log2(1 + u) - _log2(1 - u))
+        quotient = (0.5 / LOG2_E) * inverse * (log2(1 + u) - log2(1 - u))
     else:
         u = tl.sqrt(tl.maximum(u2, 1e-6))
         quotient = tl.log((1 + u) / (1 - u)) / (2 * u)
@@ -79,7 +59,7 @@ def _log_scale(u2, HALF: tl.constexpr):
 def _log_slope(u2, scale):
     """Derivative of artanh(u) / u, divided by u, where that is `scale`."""
     series = 2 / 3 + u2 * (4 / 5 + u2 * (6 / 7 + u2 * (8 / 9 + u2 * (10 / 11))))
-    return tl.where(u2 < SERIES, series, (_inverse(1 - u2) - scale) * _inverse(tl.maximum(u2, 1e-6)))
+    return tl.where(u2 < SERIES, series, (reciprocal(1 - u2) - scale) * reciprocal(tl.maximum(u2, 1e-6)))
 
 
 @triton.jit
@@ -88,7 +68,7 @@ def _exp_scale(u2):
     """tanh(u) / u."""
     inverse = tl.rsqrt(tl.maximum(u2, 1e-6))
     series = 1 + u2 * (-1 / 3 + u2 * (2 / 15 + u2 * (-17 / 315 + u2 * (62 / 2835))))
-    return tl.where(u2 < SERIES, series, (1 - 2 * _inverse(_exp(2 * u2 * inverse) + 1)) * inverse)
+    return tl.where(u2 < SERIES, series, (1 - 2 * reciprocal(_exp(2 * u2 * inverse) + 1)) * inverse)
 
 
 @triton.jit
@@ -96,7 +76,7 @@ def _exp_scale(u2):
 def _exp_slope(u2, scale):
     """Derivative of tanh(u) / u, divided by u, where that is `scale`."""
     series = -2 / 3 + u2 * (8 / 15 + u2 * (-34 / 105 + u2 * (496 / 2835)))
-    return tl.where(u2 < SERIES, series, (1 - u2 * scale * scale - scale) * _inverse(tl.maximum(u2, 1e-6)))
+    return tl.where(u2 < SERIES, series, (1 - u2 * scale * scale - scale) * reciprocal(tl.maximum(u2, 1e-6)))
 
 
 @triton.jit
