@@ -100,6 +100,7 @@ def look_up_backward(
     at_q, in_q = rho[:, None] * d2 + q[None, :], (rho[:, None] < r) & (q[None, :] < d2)
     x = tl.load(core1 + first + at_p, mask=in_p, other=0.0).to(tl.float32)
     x = _as(x * tl.cos(tl.load(phase + rho, mask=rho < r, other=0.0).to(tl.float32))[:, None], core1)
+    # Less the sum: added to it, Triton would let a token's additions go on from the last one's, which rounds more.
     dx = tl.zeros((R, P), tl.float32)
     dcore2 = sums + v1.to(tl.int64) * r * d1
     for i in range(several):
@@ -107,9 +108,9 @@ def look_up_backward(
         second = (tl.sum(tl.where(lane == i, ids, 0), 0) - i1 * v2).to(tl.int64) * r * d2
         g_pq = tl.load(g + token * width + column, mask=(q[None, :] < d2) & (column < width), other=0.0)
         y = tl.load(core2 + second + at_q, mask=in_q, other=0.0)
-        dx += dot(y, tl.trans(g_pq), "ieee")  # of a loaded tile, never of an accumulator
+        dx -= dot(y, tl.trans(g_pq), "ieee")  # of a loaded tile, never of an accumulator
         tl.atomic_add(dcore2 + second + at_q, dot(x, g_pq, "ieee"), mask=in_q, sem="relaxed")
-    tl.atomic_add(sums + first + at_p, dx, mask=in_p & (several > 0), sem="relaxed")
+    tl.atomic_add(sums + first + at_p, -dx, mask=in_p & (several > 0), sem="relaxed")
 
 
 @triton.jit

@@ -29,7 +29,7 @@ def test_the_logits_kernels_agree_with_the_definition_on_a_gpu(inputs, case, dty
     cores, width = {name: given[name] for name in ("core1", "core2", "phase")}, given["width"]
     tokens, vocabulary = min(len(given["index"]), 300), len(cores["core1"]) * len(cores["core2"]) - 1
     random = torch.Generator(cores["core1"].device).manual_seed(0)
-    hidden = torch.randn(tokens, width, generator=random, device=random.device).to(dtype)
-    given = {"hidden": hidden, **cores, "vocabulary": vocabulary}
+    hidden = torch.randn(tokens, width, generator=random, device=random.device) * (width * len(given["phase"])) ** -0.5
+    given = {"hidden": hidden.to(dtype), **cores, "vocabulary": vocabulary}
     found = excesses(tensor_train_logits, reference.tensor_train_logits, given)
     assert all(ratio <= case.k for ratio in found.values()), found
