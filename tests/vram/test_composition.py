@@ -9,7 +9,11 @@ from torch.utils.checkpoint import checkpoint
 from muse.probes.given import Operator
 from muse.probes.operators import operator
 
-pytestmark = pytest.mark.gpu
+pytestmark = [
+    pytest.mark.gpu,
+    # The compiler's advice on what is around an operator: float32 products, and complex numbers.
+    pytest.mark.filterwarnings("ignore:TensorFloat32 tensor cores", "ignore:Torchinductor does not support"),
+]
 every = pytest.mark.parametrize("name", get_args(Operator))
 
 
