@@ -5,8 +5,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-HELD_BYTES = 64 << 20
-"""Hidden activations that exist at once; the backward pass holds as many gradients beside them."""
+HELD_BYTES = {1: 128 << 20, 2: 104 << 20}
+"""Hidden activations that exist at once, and in the backward pass, where there are two of each, those and their
+gradients."""
 
 FUSED = 128
 """The largest rank for which nothing of size f reaches memory. Above, the way there and back costs less than reading
@@ -41,16 +42,16 @@ def fused(z: Tensor, expand: Tensor, contract: Tensor) -> bool:
     return tiled(z, expand, contract) and z.shape[1] <= FUSED and -(-len(z) // 64) >= FUSED_TILES
 
 
-def slice_tokens(tokens: int, features: int, itemsize: int) -> int:
+def slice_tokens(tokens: int, features: int, itemsize: int, count: int) -> int:
     """Return the tokens of a slice: a multiple of 128, the height of a product's tile; all slices are about as high."""
-    most = max(HELD_BYTES // (max(features, 1) * itemsize) // 128 * 128, 128)
+    most = max(HELD_BYTES[count] // (max(features, 1) * itemsize) // 128 * 128, 128)
     slices = max(-(-tokens // most), 1)
     return max(min(tokens, -(-tokens // (128 * slices)) * 128), 1)
 
 
 def _held(z: Tensor, expand: Tensor, count: int) -> Tensor:
     """Return room for `count` tensors of a slice's hidden size."""
-    return z.new_empty(count, slice_tokens(len(z), len(expand), z.element_size()), len(expand))
+    return z.new_empty(count, slice_tokens(len(z), len(expand), z.element_size(), count), len(expand))
 
 
 @torch.library.custom_op("kernels::low_rank_ffn", mutates_args=())

@@ -14,17 +14,23 @@ from triton.tools.tensor_descriptor import TensorDescriptor
 
 from kernels.triton import dot, power_of_2
 
-TILE = {"BT": 128, "BF": 256}
-"""Tokens and features of a tile of the hidden layer: the largest whose float32 sums fit the registers."""
+TILE = {"BT": 128, "BF": 128}
+"""Tokens and features of a tile of the hidden layer."""
+
+COMPILED = {"num_warps": 8, "num_stages": 3, "maxnreg": 128}
+"""So that two programs share a multiprocessor: one's activation overlaps the other's product."""
+
+GROUP = 32
+"""Tiles of tokens that share a tile of E before the next one's turn: what all programs read at once stays small."""
 
 DEPTH = 64
 """Channels at rank r that a step of a product takes."""
 
-GROUP = 16
-"""Tiles of tokens that share a tile of E before the next one's turn: what all programs read at once stays small."""
+MULTIPROCESSORS = 132
+"""Those of an H100."""
 
-PROGRAMS = 132
-"""Programs that form the hidden layer, one for each processor of an H100. Each goes from tile to tile."""
+PROGRAMS = 264
+"""Programs that form the hidden layer, two for each multiprocessor. Each goes from tile to tile."""
 
 FUSED_TOKENS = 128
 """Tokens of a program of the fused kernel, half of them where that leaves processors without work."""
@@ -187,7 +193,7 @@ def fused(z: Tensor, expand: Tensor, contract: Tensor, *, gelu: bool) -> Tensor:
     """Return contract act(expand z) for tokens z (T, r), with nothing of size f in memory."""
     (tokens, rank), features = z.shape, expand.shape[0]
     out = z.new_empty(tokens, rank)
-    height = FUSED_TOKENS if tokens >= FUSED_TOKENS * PROGRAMS * 3 // 4 else FUSED_TOKENS // 2
+    height = FUSED_TOKENS if tokens >= FUSED_TOKENS * MULTIPROCESSORS * 3 // 4 else FUSED_TOKENS // 2
     width = power_of_2(rank)
     _fused[(triton.cdiv(tokens, height),)](
         _tiles(z, height, width), _tiles(expand, FUSED_FEATURES, width), _tiles(contract, width, FUSED_FEATURES),
@@ -203,7 +209,7 @@ def form(z: Tensor, expand: Tensor, hidden: Tensor, *, gelu: bool) -> None:
     programs = min(PROGRAMS, triton.cdiv(tokens, TILE["BT"]) * triton.cdiv(features, TILE["BF"]))
     _expand[(programs,)](
         _tiles(z, TILE["BT"], depth), _tiles(expand, TILE["BF"], depth), _tiles(hidden, TILE["BT"], TILE["BF"] // 2),
-        tokens, features, rank, gelu, **TILE, BR=depth, GROUP=GROUP, PROGRAMS=programs, num_warps=8, num_stages=4,
+        tokens, features, rank, gelu, **TILE, BR=depth, GROUP=GROUP, PROGRAMS=programs, **COMPILED,
     )  # fmt: skip
 
 
@@ -213,7 +219,7 @@ def differentiate(z: Tensor, expand: Tensor, hidden: Tensor, gradient: Tensor, *
     written = (_tiles(x, TILE["BT"], TILE["BF"] // 2) for x in (hidden, gradient))
     _differentiate[(triton.cdiv(tokens, TILE["BT"]) * triton.cdiv(features, TILE["BF"]),)](
         _tiles(z, TILE["BT"], depth), _tiles(expand, TILE["BF"], depth), *written, gradient, tokens, features, rank,
-        gelu, **TILE, BR=depth, GROUP=GROUP, num_warps=8, num_stages=4,
+        gelu, **TILE, BR=depth, GROUP=GROUP, **COMPILED,
     )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ K = CASES[0].k
 @pytest.fixture
 def slices(monkeypatch):
     """Slices of 16 tokens."""
-    monkeypatch.setattr(autograd, "slice_tokens", lambda tokens, _features, _itemsize: min(tokens, 16))
+    monkeypatch.setattr(autograd, "slice_tokens", lambda tokens, _features, _itemsize, _count: min(tokens, 16))
 
 
 @pytest.fixture
@@ -171,11 +171,12 @@ def test_the_fused_kernel_has_lower_tiles_where_processors_would_be_idle(kernel,
 
 def test_slices_of_tokens_fit_their_memory_and_are_about_as_high():
     """Unless not even one tile does."""
-    assert autograd.slice_tokens(16384, 16384, 2) == 2048
-    assert autograd.slice_tokens(2176, 16384, 2) == 1152
-    assert autograd.slice_tokens(16384, 10**9, 2) == 128
-    assert autograd.slice_tokens(100, 16384, 4) == 100
-    assert autograd.slice_tokens(0, 16384, 4) == 1
+    assert autograd.slice_tokens(16384, 16384, 2, 1) == 4096
+    assert autograd.slice_tokens(16384, 16384, 2, 2) == 3328
+    assert autograd.slice_tokens(4224, 16384, 2, 1) == 2176
+    assert autograd.slice_tokens(16384, 10**9, 2, 1) == 128
+    assert autograd.slice_tokens(100, 16384, 4, 2) == 100
+    assert autograd.slice_tokens(0, 16384, 4, 2) == 1
 
 
 def test_without_tokens_the_gradients_of_the_maps_are_zero():
