@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import no_type_check  # for functions that Triton reads as text: a shape checker must not wrap them
 
 import triton
@@ -13,6 +14,28 @@ INTERPRETED = tl.constexpr(triton.knobs.runtime.interpret)
 def power_of_2(size: int) -> int:
     """Return the next power of two, at least 16, the least side of a product's tile."""
     return max(16, triton.next_power_of_2(size))
+
+
+@cache
+def following() -> dict[str, bool]:
+    """Return how a kernel that calls `follow` is launched.
+
+    From an H100 on its programs take their places while those of the launch before still run, and wait there.
+    """
+    if INTERPRETED.value:
+        return {"FOLLOWS": False}
+    target = triton.runtime.driver.active.get_current_target()
+    ahead = target.backend == "cuda" and target.arch >= 90
+    return {"FOLLOWS": True, "launch_pdl": True} if ahead else {"FOLLOWS": False}
+
+
+@triton.jit
+@no_type_check
+def follow(FOLLOWS: tl.constexpr):
+    """Let the programs of the next launch take their places, and wait for all that the launch before has written."""
+    if FOLLOWS:
+        tl.extra.cuda.gdc_launch_dependents()
+        tl.extra.cuda.gdc_wait()
 
 
 @triton.jit

@@ -16,7 +16,7 @@ from typing import no_type_check  # for functions that Triton reads as text: a s
 import triton
 import triton.language as tl
 
-from kernels.triton import reciprocal, times
+from kernels.triton import follow, reciprocal, times
 
 
 @triton.jit
@@ -158,8 +158,9 @@ def _store_last(to, values, step, T: tl.constexpr):
 
 @triton.jit
 @no_type_check
-def forward_maps(a, b, c, z, maps, n, T: tl.constexpr, K: tl.constexpr):
+def forward_maps(a, b, c, z, maps, n, T: tl.constexpr, K: tl.constexpr, FOLLOWS: tl.constexpr):
     """(v, u, w) of each segment."""
+    follow(FOLLOWS)
     row, segment = _row_and_segment(LAST_FIRST=False)
     segments = tl.num_programs(1)
     alpha_r, alpha_i, p = _load_rows(a, b, c, z, row, segment, n, T, K)
@@ -268,8 +269,11 @@ def _store_diagonal(out, first, n, x_r, x_i, T: tl.constexpr, K: tl.constexpr):
 
 @triton.jit
 @no_type_check
-def forward(a, b, c, z, maps, out, states, n, T: tl.constexpr, K: tl.constexpr, LANES: tl.constexpr):
+def forward(
+    a, b, c, z, maps, out, states, n, T: tl.constexpr, K: tl.constexpr, LANES: tl.constexpr, FOLLOWS: tl.constexpr
+):
     """G, and what enters each thread's rows; LANES is 0 where a row is one segment, which nothing enters."""
+    follow(FOLLOWS)
     row, segment = _row_and_segment(LAST_FIRST=True)
     segments = tl.num_programs(1)
     alpha_r, alpha_i, p = _load_rows(a, b, c, z, row, segment, n, T, K)
@@ -356,8 +360,9 @@ def _sums(p, before_r, before_i, u_r, u_i, gamma_r, gamma_i, K: tl.constexpr):
 
 @triton.jit
 @no_type_check
-def backward_maps(g, a, b, c, z, states, maps, n, T: tl.constexpr, K: tl.constexpr):
+def backward_maps(g, a, b, c, z, states, maps, n, T: tl.constexpr, K: tl.constexpr, FOLLOWS: tl.constexpr):
     """The maps of p delta and of epsilon of each segment."""
+    follow(FOLLOWS)
     row, segment = _row_and_segment(LAST_FIRST=False)
     segments = tl.num_programs(1)
     alpha_r, alpha_i, p = _load_rows(a, b, c, z, row, segment, n, T, K)
@@ -409,8 +414,12 @@ def _entering_sums(delta, epsilon, x_r, x_i, y_r, y_i, T: tl.constexpr):
 
 @triton.jit
 @no_type_check
-def backward(g, a, b, c, z, states, maps, da, db, dc, dz, n, T: tl.constexpr, K: tl.constexpr, LANES: tl.constexpr):
+def backward(
+    g, a, b, c, z, states, maps, da, db, dc, dz, n,
+    T: tl.constexpr, K: tl.constexpr, LANES: tl.constexpr, FOLLOWS: tl.constexpr,
+):  # fmt: skip
     """Adjoint of both fractions: delta runs against d, epsilon against e (README); of dz, each segment's part."""
+    follow(FOLLOWS)
     row, segment = _row_and_segment(LAST_FIRST=True)
     segments = tl.num_programs(1)
     if LANES > 0:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from kernels.bk_core import kernel, sizes
+from kernels.triton import following
 
 FEWEST, MOST = 32, 256
 """Threads of a program: one warp needs no barrier, but a row of many segments takes larger ones."""
@@ -25,8 +28,8 @@ def cut(n: int) -> tuple[int, int]:
     return threads, -(-n // (threads * sizes.ROWS))
 
 
-def _shape(threads: int) -> dict[str, int]:
-    return {"T": threads, "K": sizes.ROWS, "num_warps": max(1, threads // 32)}
+def _shape(threads: int) -> dict[str, Any]:
+    return {"T": threads, "K": sizes.ROWS, "num_warps": max(1, threads // 32), **following()}
 
 
 def _lanes(segments: int, most: int) -> int:

@@ -15,15 +15,17 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from kernels.triton import dot, power_of_2, rounded
+from kernels.triton import dot, follow, following, power_of_2, rounded
 
 TILES = {2: ((32, 128), (32, 128), (32, 64)), 4: ((32, 64), (16, 64), (16, 16))}
 """By the bytes of a number, the most rows and columns of a tile: of the sum V^T x, of the product, of the gradients.
 
 They are what registers hold. In half precision the columns are whole lines of the cache.
 """
-PROGRAMS = 264
-"""As many programs, at most, share the sum over the sequence: two on each multiprocessor of an H100, all at once."""
+MULTIPROCESSORS = 132
+"""Those of an H100."""
+PROGRAMS = 3 * MULTIPROCESSORS
+"""As many programs, at most, share the sum over the sequence: three on each multiprocessor of an H100, all at once."""
 STAGES = 4
 """So many tiles of that sum are on their way or being added."""
 
@@ -61,25 +63,39 @@ def _tile(x, first, row, j, rows, d, KEEP: tl.constexpr):
 
 @triton.jit
 @no_type_check
-def _project(v, x, partial, rows, d, r, N: tl.constexpr, D: tl.constexpr, R: tl.constexpr, STAGES: tl.constexpr):
+def _transposed(v, first, row, rho, rows, r):
+    """V^T of a tile of rows, and 0 outside."""
+    n = (first + row)[None, :]
+    return tl.load(v + n * r + rho[:, None], mask=(n < rows) & (rho[:, None] < r), other=0.0)
+
+
+@triton.jit
+@no_type_check
+def _project(
+    v, x, partial, rows, d, r,
+    N: tl.constexpr, D: tl.constexpr, R: tl.constexpr, STAGES: tl.constexpr, FOLLOWS: tl.constexpr,
+):  # fmt: skip
     """partial[split, batch] = V^T x over every so many tiles: the programs walk down x side by side."""
+    follow(FOLLOWS)
     batch, split, step = tl.program_id(2).to(tl.int64), tl.program_id(1), tl.num_programs(1) * N
     row, j, rho = tl.arange(0, N), tl.program_id(0) * D + tl.arange(0, D), tl.arange(0, R)
     x += batch * rows * d
     # Less the sum: added to it, Triton would let a tile's additions go on from the last one's, which rounds more.
     total = tl.zeros((R, D), tl.float32)
+    # V a tile ahead by loads of its own: with rows of any r numbers it has no asynchronous ones.
+    next_v = _transposed(v, split * N, row, rho, rows, r)
     for first in tl.range(split * N, rows, step, num_stages=STAGES):
-        n = first + row
-        at, known = n[None, :] * r + rho[:, None], (n[None, :] < rows) & (rho[:, None] < r)
-        total -= dot(tl.load(v + at, mask=known, other=0.0), _tile(x, first, row, j, rows, d, True), "ieee")
+        v_n, next_v = next_v, _transposed(v, first + step, row, rho, rows, r)
+        total -= dot(v_n, _tile(x, first, row, j, rows, d, True), "ieee")
     partial += (split * tl.num_programs(2) + batch) * r * d
     tl.store(partial + rho[:, None] * d + j[None, :], -total, mask=(rho[:, None] < r) & (j[None, :] < d))
 
 
 @triton.jit
 @no_type_check
-def _add(partial, w, splits, size, SPLITS: tl.constexpr, SIZE: tl.constexpr):
+def _add(partial, w, splits, size, SPLITS: tl.constexpr, SIZE: tl.constexpr, FOLLOWS: tl.constexpr):
     """Add up partial sums, to w in the type of x."""
+    follow(FOLLOWS)
     i, split = tl.program_id(0) * SIZE + tl.arange(0, SIZE), tl.arange(0, SPLITS)[:, None]
     total = tl.zeros((SIZE,), tl.float32)
     for first in range(0, splits, SPLITS):
@@ -126,8 +142,12 @@ def _beside(w, x, first, rho, j, rows, d, r, N: tl.constexpr):
 
 @triton.jit
 @no_type_check
-def _apply(x, a, b, c, u, w, y, batches, rows, d, r, N: tl.constexpr, D: tl.constexpr, R: tl.constexpr):
+def _apply(
+    x, a, b, c, u, w, y, batches, rows, d, r,
+    N: tl.constexpr, D: tl.constexpr, R: tl.constexpr, FOLLOWS: tl.constexpr,
+):  # fmt: skip
     """y_n = a_n x_n + b_n x_(n+1) + c_(n-1) x_(n-1) + U_n w, from the last rows up: those of x were read last."""
+    follow(FOLLOWS)
     program = tl.num_programs(0) - 1 - tl.program_id(0)
     batch, first = (program % batches).to(tl.int64), program // batches * N
     row, rho = tl.arange(0, N), tl.arange(0, R)
@@ -144,12 +164,13 @@ def _apply(x, a, b, c, u, w, y, batches, rows, d, r, N: tl.constexpr, D: tl.cons
 @no_type_check
 def _gradients(
     g, x, a, b, c, v, vx, ug, dx, da, db, dc, du, dv, batches, rows, d, r,
-    N: tl.constexpr, D: tl.constexpr, R: tl.constexpr, W: tl.constexpr,
+    N: tl.constexpr, D: tl.constexpr, R: tl.constexpr, W: tl.constexpr, FOLLOWS: tl.constexpr,
 ):  # fmt: skip
     """Dx, and products of g and x summed over batch and features, for a tile of rows; from the last rows up.
 
     dx = T^T g + V (U^T g), da = g x, db = g x_(n+1), dc = g_(n+1) x, dU = g (V^T x), dV = x (U^T g).
     """
+    follow(FOLLOWS)
     first, row, rho = (tl.num_programs(0) - 1 - tl.program_id(0)) * N, tl.arange(0, N), tl.arange(0, R)
     band, columns = _band(a, c, b, first, row, rows), _columns(v, c, b, first, row, rho, rows, r, N)
     # Less the sums, as above.
@@ -204,9 +225,9 @@ def project(v: Tensor, x: Tensor) -> Tensor:
     across = triton.cdiv(d, sizes["D"])
     splits = max(1, min(PROGRAMS // (across * batches), triton.cdiv(rows, sizes["N"])))
     partial = torch.empty(splits, batches, r, d, dtype=torch.float32, device=x.device)
-    _project[(across, splits, batches)](v, x, partial, rows, d, r, **sizes, STAGES=STAGES)
+    _project[(across, splits, batches)](v, x, partial, rows, d, r, **sizes, STAGES=STAGES, **following())
     w, size = x.new_empty(batches, r, d), batches * r * d
-    _add[(triton.cdiv(size, 128),)](partial, w, splits, size, SPLITS=32, SIZE=128)
+    _add[(triton.cdiv(size, 128),)](partial, w, splits, size, SPLITS=32, SIZE=128, **following())
     return w
 
 
@@ -214,7 +235,8 @@ def apply(x: Tensor, a: Tensor, b: Tensor, c: Tensor, u: Tensor, w: Tensor) -> T
     """Return T x + U w."""
     (batches, rows, d), r, y = x.shape, u.shape[-1], torch.empty_like(x)
     sizes = _sizes(rows, d, r + 2, TILES[x.itemsize][1])
-    _apply[(triton.cdiv(rows, sizes["N"]) * batches,)](x, a, b, c, u, w, y, batches, rows, d, r, **sizes)
+    grid = (triton.cdiv(rows, sizes["N"]) * batches,)
+    _apply[grid](x, a, b, c, u, w, y, batches, rows, d, r, **sizes, **following())
     return y
 
 
@@ -225,11 +247,11 @@ def gradients(
     (batches, rows, d), r = x.shape, v.shape[-1]
     dx, da, db, dc, du, dv = (torch.empty_like(tensor) for tensor in (x, a, b, c, v, v))
     height, width = TILES[x.itemsize][2]
-    if height > 16 and rows < PROGRAMS // 2 * height:  # else some multiprocessors would have no tile
+    if height > 16 and rows < MULTIPROCESSORS * height:  # else some multiprocessors would have no tile
         height, width = height // 2, 2 * width
     sizes = _sizes(rows, d, r + 2, (height, width)) | {"W": power_of_2(r)}
     _gradients[(triton.cdiv(rows, sizes["N"]),)](
         g, x, a, b, c, v, vx, ug, dx, da, db, dc, du, dv, batches, rows, d, r,
-        **sizes, num_warps=2, num_stages=2,
+        **sizes, **following(), num_warps=2, num_stages=2,
     )  # fmt: skip
     return dx, da, db, dc, du, dv

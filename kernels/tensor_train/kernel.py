@@ -7,7 +7,7 @@ from typing import no_type_check  # for functions that Triton reads as text: a s
 import triton
 import triton.language as tl
 
-from kernels.triton import dot, rounded
+from kernels.triton import INTERPRETED, dot, follow, rounded
 
 
 @triton.jit
@@ -22,18 +22,27 @@ def _as(x, other):
 
 @triton.jit
 @no_type_check
-def scale(core1, phase, scaled, size, r, d1, BLOCK: tl.constexpr):
-    """Write cos(phase) C1."""
-    at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    x = tl.load(core1 + at, mask=at < size, other=0.0).to(tl.float32)
-    cosine = tl.cos(tl.load(phase + at // d1 % r, mask=at < size, other=0.0).to(tl.float32))
-    tl.store(scaled + at, x * cosine, mask=at < size)
+def _cosines(phase, rho, r, other):
+    """cos(phase). Where `other` is of half precision, the special-function unit's, off by 1e-6 at most."""
+    angle = tl.load(phase + rho, mask=rho < r, other=0.0).to(tl.float32)
+    if INTERPRETED or other.dtype.element_ty == tl.float32:
+        return tl.cos(angle)
+    else:  # noqa: RET505  (Triton compiles one branch)
+        turns = angle * 0.15915494309189535
+        angle = (turns - tl.floor(turns + 0.5)) * 6.283185307179586
+        return tl.inline_asm_elementwise(
+            "cos.approx.ftz.f32 $0, $1;", "=f,f", [angle], tl.float32, is_pure=True, pack=1
+        )
 
 
 @triton.jit
 @no_type_check
-def look_up(index, core1, core2, out, v1, v2, r, d1, d2, width, P: tl.constexpr, Q: tl.constexpr, R: tl.constexpr):
-    """One token: out[p, q] = sum_rho C1[i1, rho, p] C2[i2, rho, q]. An index outside the table gives NaN."""
+def look_up(
+    index, core1, core2, phase, out, v1, v2, r, d1, d2, width,
+    P: tl.constexpr, Q: tl.constexpr, R: tl.constexpr, FOLLOWS: tl.constexpr,
+):  # fmt: skip
+    """One token: out[p, q] = sum_rho cos(phase_rho) C1[i1, rho, p] C2[i2, rho, q]. NaN outside the table."""
+    follow(FOLLOWS)
     token = tl.program_id(0).to(tl.int64)
     t = tl.load(index + token).to(tl.int64)
     known = (t >= 0) & (t < v1 * v2)
@@ -41,6 +50,7 @@ def look_up(index, core1, core2, out, v1, v2, r, d1, d2, width, P: tl.constexpr,
     core2 += tl.where(known, t % v2, 0) * r * d2
     p, q, rho = tl.program_id(1) * P + tl.arange(0, P), tl.arange(0, Q), tl.arange(0, R)
     x = tl.load(core1 + rho[None, :] * d1 + p[:, None], mask=(rho[None, :] < r) & (p[:, None] < d1), other=0.0)
+    x = _as(x.to(tl.float32) * _cosines(phase, rho, r, core1)[None, :], core1)
     y = tl.load(core2 + rho[:, None] * d2 + q[None, :], mask=(rho[:, None] < r) & (q[None, :] < d2), other=0.0)
     e = tl.where(known, dot(x, y, "ieee"), float("nan"))
     column = p[:, None] * d2 + q[None, :]
@@ -50,12 +60,14 @@ def look_up(index, core1, core2, out, v1, v2, r, d1, d2, width, P: tl.constexpr,
 @triton.jit
 @no_type_check
 def sort(
-    index, order, counts, sums, tokens, slots, size, v1, v2, CHUNK: tl.constexpr, SLOT: tl.constexpr, V1: tl.constexpr
-):
+    index, order, counts, sums, tokens, slots, size, v1, v2,
+    CHUNK: tl.constexpr, SLOT: tl.constexpr, V1: tl.constexpr, FOLLOWS: tl.constexpr,
+):  # fmt: skip
     """Give each token of a chunk a place among those of its i1; the programs after the chunks fill `sums` with zeros.
 
     Each i1 begins a slot. Empty places hold -1, and a token outside the table has none.
     """
+    follow(FOLLOWS)
     lane = tl.arange(0, CHUNK)
     begin = tl.program_id(0) * CHUNK
     if begin >= tokens:
@@ -85,9 +97,10 @@ def sort(
 @no_type_check
 def look_up_backward(
     g, order, core1, core2, phase, sums, slots, v1, v2, r, d1, d2, width,
-    P: tl.constexpr, Q: tl.constexpr, R: tl.constexpr, SLOT: tl.constexpr,
+    P: tl.constexpr, Q: tl.constexpr, R: tl.constexpr, SLOT: tl.constexpr, FOLLOWS: tl.constexpr,
 ):  # fmt: skip
     """The tokens of a slot, all of one i1: each adds cos C1[i1] g to dC2[i2], all at once their g C2[i2] to dC1[i1]."""
+    follow(FOLLOWS)
     lane = tl.arange(0, SLOT)
     order += tl.program_id(0) * SLOT + lane
     tokens, ids = tl.load(order), tl.load(order + slots * SLOT)
@@ -99,7 +112,7 @@ def look_up_backward(
     at_p, in_p = rho[:, None] * d1 + p[None, :], (rho[:, None] < r) & (p[None, :] < d1)
     at_q, in_q = rho[:, None] * d2 + q[None, :], (rho[:, None] < r) & (q[None, :] < d2)
     x = tl.load(core1 + first + at_p, mask=in_p, other=0.0).to(tl.float32)
-    x = _as(x * tl.cos(tl.load(phase + rho, mask=rho < r, other=0.0).to(tl.float32))[:, None], core1)
+    x = _as(x * _cosines(phase, rho, r, core1)[:, None], core1)
     # Less the sum: added to it, Triton would let a token's additions go on from the last one's, which rounds more.
     dx = tl.zeros((R, P), tl.float32)
     dcore2 = sums + v1.to(tl.int64) * r * d1
@@ -117,9 +130,10 @@ def look_up_backward(
 @no_type_check
 def finish(
     sums, core1, phase, dcore1, dcore2, dphase, v1, size2, r, d1,
-    ROWS: tl.constexpr, P: tl.constexpr, WHOLE: tl.constexpr,
+    ROWS: tl.constexpr, P: tl.constexpr, WHOLE: tl.constexpr, FOLLOWS: tl.constexpr,
 ):  # fmt: skip
     """Round dC2. What is added up for C1 is the gradient s of cos C1: dC1 = cos s, and dphase = -sin times sum C1 s."""
+    follow(FOLLOWS)
     rho = tl.program_id(0)
     if rho < r:
         angle = tl.load(phase + rho).to(tl.float32)

@@ -7,12 +7,10 @@ from torch import Tensor
 
 from kernels.tensor_train import kernel
 from kernels.tensor_train.sizes import Room
-from kernels.triton import power_of_2
+from kernels.triton import following, power_of_2
 
 ROWS = 64
 """Rows p of a token's (d1, d2) embedding that one program forms, at most."""
-SCALED = 1024
-"""Numbers of C1 that one program multiplies by their cosines."""
 STAGES = 3
 """Tiles of the cores, or of the logits' gradients, that are in use or on their way into shared memory."""
 WHOLE = 8192
@@ -35,10 +33,8 @@ def forward(index: Tensor, core1: Tensor, core2: Tensor, phase: Tensor, width: i
     (v1, r, d1), (v2, _, d2) = core1.shape, core2.shape
     sizes = _launch(r, d1, d2)
     if index.numel():
-        scaled = torch.empty_like(core1)
-        kernel.scale[_ceil(core1.numel(), SCALED),](core1, phase, scaled, core1.numel(), r, d1, SCALED, num_warps=4)
         grid = (index.numel(), _ceil(d1, sizes["P"]))
-        kernel.look_up[grid](index, scaled, core2, out, v1, v2, r, d1, d2, width, **sizes)
+        kernel.look_up[grid](index, core1, core2, phase, out, v1, v2, r, d1, d2, width, **sizes, **following())
     return out
 
 
@@ -50,17 +46,19 @@ def backward(
     tokens, sums, sizes = index.numel(), room.sums, _launch(r, d1, d2)
     kernel.sort[len(room.counts) + _ceil(sums.numel(), room.chunk),](
         index, room.order, room.counts, sums, tokens, slots, sums.numel(), v1, v2,
-        room.chunk, slot, power_of_2(v1), num_warps=16,
+        room.chunk, slot, power_of_2(v1), **following(), num_warps=max(1, room.chunk // 256),
     )  # fmt: skip
     if slots:
         kernel.look_up_backward[slots, _ceil(d1, sizes["P"])](
-            g, room.order, core1, core2, phase, sums, slots, v1, v2, r, d1, d2, g.shape[-1], SLOT=slot, **sizes
-        )
+            g, room.order, core1, core2, phase, sums, slots, v1, v2, r, d1, d2, g.shape[-1],
+            SLOT=slot, **sizes, **following(),
+        )  # fmt: skip
     gradients = torch.empty_like(core1), torch.empty_like(core2), torch.empty_like(phase)
     columns = power_of_2(d1)
     kernel.finish[r + _ceil(core2.numel(), WHOLE),](
-        sums, core1, phase, *gradients, v1, core2.numel(), r, d1, max(1, WHOLE // columns), columns, WHOLE, num_warps=8
-    )
+        sums, core1, phase, *gradients, v1, core2.numel(), r, d1, max(1, WHOLE // columns), columns, WHOLE,
+        **following(), num_warps=8,
+    )  # fmt: skip
     return gradients
 
 
