@@ -38,8 +38,8 @@ def low_rank_ffn(
     Returns
     -------
     The network's output. At ranks up to 128 one kernel runs E, the activation and C; else they take a slice of
-    tokens at a time, whose hidden layer has at most 64 MiB. Nothing of size f is kept for the backward pass, which
-    computes it again in such slices.
+    tokens at a time, whose hidden layer has at most 128 MiB. For more than 128 tokens nothing of size f is kept for
+    the backward pass, which computes it again in slices.
 
     Raises
     ------
@@ -53,11 +53,12 @@ def low_rank_ffn(
 
     z = reference.activated(F.linear(x, down), at_rank)
     # Under autocast z has the precision of F.linear, and the maps between must have it too.
-    maps = (w.to(z.dtype) for w in (expand, contract))
-    middle = autograd.hidden_map(
-        z.reshape(-1, z.shape[-1]), *(w if w.stride(-1) == 1 else w.contiguous() for w in maps),
-        gelu=activation == "gelu",
-    )  # fmt: skip
+    maps = [w.to(z.dtype) for w in (expand, contract)]
+    if z.numel() <= autograd.FEW * z.shape[-1]:
+        middle = reference.hidden_map(z, *maps, activation=activation)
+    else:
+        maps = [w if w.stride(-1) == 1 else w.contiguous() for w in maps]
+        middle = autograd.hidden_map(z.reshape(-1, z.shape[-1]), *maps, gelu=activation == "gelu")
     return F.linear(reference.activated(middle.reshape(z.shape), at_rank), up)
 
 

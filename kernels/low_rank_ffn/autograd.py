@@ -9,6 +9,9 @@ HELD_BYTES = {1: 128 << 20, 2: 104 << 20}
 """Hidden activations that exist at once, and in the backward pass, where there are two of each, those and their
 gradients."""
 
+FEW = 128
+"""Up to so many tokens the definition runs: a kernel spares nothing, and Python takes longer than the GPU."""
+
 FUSED = 128
 """The largest rank for which nothing of size f reaches memory. Above, the way there and back costs less than reading
 all of E and C once per tile of tokens."""

@@ -28,8 +28,10 @@ COPIED = 2**30
 """Bytes of the copy that measures the memory's bandwidth."""
 SIDE = 8192
 """Rows and columns of the matrix product that measures the arithmetic's rate."""
-AHEAD = 4_000_000
-"""Cycles for which the GPU waits, while the CPU launches a call whose time is then the GPU's alone."""
+AHEAD, LONGEST = 4_000_000, 64_000_000
+"""Cycles for which the GPU waits at first and at most, while the CPU launches a call whose time is then the GPU's."""
+MOST = 25
+"""How often to call for one sample, at most."""
 SHORTEST = 5e-3
 """Seconds that the calls of one sample last together."""
 LONG = 0.5
@@ -175,17 +177,21 @@ def repeats(call: Call) -> int:
     if (once := seconds(call, 1)) > LONG:
         return 1
     call()
-    return min(100, max(1, round(SHORTEST / max(min(once, seconds(call, 3)), 1e-7))))
+    return min(MOST, max(1, round(SHORTEST / max(min(once, seconds(call, 3)), 1e-7))))
 
 
 def seconds(call: Call, times: int) -> float:
-    """The median time of a call on the GPU."""
-    found = []
-    for _ in range(times):
+    """The median time of a call on the GPU, which waits longer where it has begun before all was launched."""
+    found: list[tuple[torch.cuda.Event, torch.cuda.Event]] = []
+    ahead = AHEAD
+    while len(found) < times:
         begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        torch.cuda._sleep(AHEAD)  # noqa: SLF001  # no public call keeps a GPU waiting
+        torch.cuda._sleep(ahead)  # noqa: SLF001  # no public call keeps a GPU waiting
         begin.record()
         call()
+        if begin.query() and ahead < LONGEST:
+            ahead *= 2
+            continue
         end.record()
         found.append((begin, end))
     torch.cuda.synchronize()

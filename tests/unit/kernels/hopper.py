@@ -34,7 +34,7 @@ SIZES: dict[str, tuple[tuple[Any, ...], ...]] = {
     "linear_attention": ((1, 1024, 2, 64), (1, 1024, 2, 128)),
     "linear_cross_entropy": ((256, 50257, 256),),
     "linear_scan": ((1, 2, 16384),),
-    "low_rank_ffn": ((1024, 4096, 512), (6144, 1024, 128), (8, 1024, 64)),
+    "low_rank_ffn": ((1024, 4096, 512), (6144, 1024, 128), (200, 1024, 64)),
     "semiseparable": ((2, 4096, 512),),
     "tensor_train": ((4096, 50257, 4096, 16),),
     "tensor_train_logits": ((256, 50257, 4096, 16),),

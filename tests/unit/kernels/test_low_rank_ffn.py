@@ -17,6 +17,14 @@ from kernels.low_rank_ffn.cases import CASES
 K = CASES[0].k
 
 
+@pytest.fixture(autouse=True)
+def few(monkeypatch):
+    """The number of tokens up to which the definition runs, which is none here."""
+    number = autograd.FEW
+    monkeypatch.setattr(autograd, "FEW", 0)
+    return number
+
+
 @pytest.fixture
 def slices(monkeypatch):
     """Slices of 16 tokens."""
@@ -95,6 +103,17 @@ def test_the_kernel_takes_strided_inputs_and_any_leading_dimensions(slices):
     given["x"] = given["x"].reshape(4, 5, 11).transpose(0, 1)
     given |= {name: given[name].T.contiguous().T for name in ("expand", "contract")}
     agree(given)
+
+
+def test_few_tokens_run_the_definition(few, monkeypatch):
+    """To the last bit, and with one token more a kernel."""
+    called = []
+    monkeypatch.setattr(autograd, "hidden_map", lambda z, *_, **__: called.append(len(z)) or z)
+    monkeypatch.setattr(autograd, "FEW", few)
+    given = inputs(few)
+    assert torch.equal(low_rank_ffn(**given), reference.low_rank_ffn(**given))
+    low_rank_ffn(**inputs(few + 1))
+    assert called == [few + 1]
 
 
 def test_nothing_of_the_hidden_size_is_kept_for_the_backward_pass():
