@@ -9,6 +9,8 @@ HELD_BYTES = {1: 128 << 20, 2: 104 << 20}
 """Hidden activations that exist at once, and in the backward pass, where there are two of each, those and their
 gradients."""
 
+AT_ONCE = True
+
 FEW = 128
 """Up to so many tokens the definition runs: a kernel spares nothing, and Python takes longer than the GPU."""
 
@@ -99,10 +101,13 @@ def hidden_map_backward(
     slices = zip(*(x.split(held.shape[1]) for x in (z, g, dz)), strict=True)
     for number, (tokens, sent, d_tokens) in enumerate(slices):
         hidden, gradient = held[:, : len(tokens)]
-        torch.mm(sent, contract, out=gradient)
-        if tiles:
+        if tiles and AT_ONCE:
+            kernel.through(tokens, sent, expand, contract, hidden, gradient, gelu=gelu)
+        elif tiles:
+            torch.mm(sent, contract, out=gradient)
             kernel.differentiate(tokens, expand, hidden, gradient, gelu=gelu)
         else:
+            torch.mm(sent, contract, out=gradient)
             torch.mm(tokens, expand.T, out=hidden)
             kernel.both(hidden, gradient, gelu=gelu)
         d_expand.addmm_(gradient.T, tokens, beta=float(number > 0))

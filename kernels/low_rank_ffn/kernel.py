@@ -136,30 +136,44 @@ def _expand(
 
 @triton.jit
 @no_type_check
-def _differentiate_half(h, g, hidden, gradient, t, f, GELU: tl.constexpr):
-    """Write g act'(h) and act(h): in this order g's registers are free for the second."""
-    gradient.store([t, f], (g.to(tl.float32) * _slope(h, GELU, False)).to(gradient.dtype))
-    hidden.store([t, f], _act(h, GELU, False).to(hidden.dtype))
-
-
-@triton.jit
-@no_type_check
 def _differentiate(
-    z, expand, hidden, gradient, at_gradient, T, F, R,
+    z, expand, hidden, gradient, T, F, R,
     GELU: tl.constexpr, BT: tl.constexpr, BF: tl.constexpr, BR: tl.constexpr, GROUP: tl.constexpr,
 ):  # fmt: skip
     """A tile of H = z E^T: A = act(H), and B = (g C) act'(H) over g C, whose tile is asked for before the product."""
     t, f = _place(tl.program_id(0), T, F, BT, BF, GROUP)
-    row, column = t + tl.arange(0, BT)[:, None], f + tl.arange(0, BF)[None, :]
-    g = tl.load(at_gradient + row.to(tl.int64) * F + column, mask=(row < T) & (column < F), other=0.0)
+    hidden, gradient = hidden + t.to(tl.int64) * F + f, gradient + t.to(tl.int64) * F + f
+    row, column = tl.arange(0, BT)[:, None], tl.arange(0, BF)[None, :]
+    g = tl.load(gradient + row * F + column, mask=(row < T - t) & (column < F - f), other=0.0)
     total = tl.zeros((BT, BF), tl.float32)
     tl.assume(R > 0)  # else ptxas sees sums that no product has made, and lets every product wait for the one before
     for r in range(0, R, BR):
         total += dot(z.load([t, r]), expand.load([f, r]).T, "ieee")
-    left, right = _halves(total)
-    g_left, g_right = _halves(g)
-    _differentiate_half(left, g_left, hidden, gradient, t, f, GELU)
-    _differentiate_half(right, g_right, hidden, gradient, t, f + BF // 2, GELU)
+    at, known = row * F + column, (row < T - t) & (column < F - f)
+    # In this order g's registers are free for the second.
+    tl.store(gradient + at, (g.to(tl.float32) * _slope(total, GELU, False)).to(g.dtype), mask=known)
+    tl.store(hidden + at, _act(total, GELU, False).to(g.dtype), mask=known)
+
+
+@triton.jit
+@no_type_check
+def _through(
+    z, sent, expand, contract, hidden, gradient, T, F, R,
+    GELU: tl.constexpr, BT: tl.constexpr, BF: tl.constexpr, BR: tl.constexpr, GROUP: tl.constexpr,
+    PROGRAMS: tl.constexpr,
+):  # fmt: skip
+    """Tile by tile, H = z E^T and dL/dact = g C at once: A = act(H), and B = dL/dact act'(H)."""
+    tl.assume(R > 0)
+    for tile in tl.range(tl.program_id(0), tl.cdiv(T, BT) * tl.cdiv(F, BF), PROGRAMS):
+        t, f = _place(tile, T, F, BT, BF, GROUP)
+        h, g = tl.zeros((BT, BF), tl.float32), tl.zeros((BT, BF), tl.float32)
+        for r in range(0, R, BR):
+            h += dot(z.load([t, r]), expand.load([f, r]).T, "ieee")
+            g += dot(sent.load([t, r]), contract.load([r, f]), "ieee")
+        row, column = tl.arange(0, BT)[:, None], tl.arange(0, BF)[None, :]
+        at, known = t.to(tl.int64) * F + f + (row * F + column), (row < T - t) & (column < F - f)
+        tl.store(gradient + at, (g * _slope(h, GELU, False)).to(gradient.dtype.element_ty), mask=known)
+        tl.store(hidden + at, _act(h, GELU, False).to(hidden.dtype.element_ty), mask=known)
 
 
 @triton.jit
@@ -216,10 +230,25 @@ def form(z: Tensor, expand: Tensor, hidden: Tensor, *, gelu: bool) -> None:
 def differentiate(z: Tensor, expand: Tensor, hidden: Tensor, gradient: Tensor, *, gelu: bool) -> None:
     """Write act(z E^T) to `hidden`, and dL/dh over dL/dact(h)."""
     (tokens, rank), features, depth = z.shape, expand.shape[0], min(DEPTH, power_of_2(z.shape[1]))
-    written = (_tiles(x, TILE["BT"], TILE["BF"] // 2) for x in (hidden, gradient))
     _differentiate[(triton.cdiv(tokens, TILE["BT"]) * triton.cdiv(features, TILE["BF"]),)](
-        _tiles(z, TILE["BT"], depth), _tiles(expand, TILE["BF"], depth), *written, gradient, tokens, features, rank,
-        gelu, **TILE, BR=depth, GROUP=GROUP, **COMPILED,
+        _tiles(z, TILE["BT"], depth), _tiles(expand, TILE["BF"], depth), hidden, gradient, tokens, features,
+        rank, gelu, **TILE, BR=depth, GROUP=GROUP, **COMPILED,
+    )  # fmt: skip
+
+
+THROUGH = {"num_warps": 8, "num_stages": 3}
+
+
+def through(
+    z: Tensor, sent: Tensor, expand: Tensor, contract: Tensor, hidden: Tensor, gradient: Tensor, *, gelu: bool
+) -> None:
+    """Write act(z E^T) to `hidden`, and dL/dh to `gradient`, from the gradient `sent` of the output."""
+    (tokens, rank), features, depth = z.shape, expand.shape[0], min(DEPTH, power_of_2(z.shape[1]))
+    programs = min(MULTIPROCESSORS, triton.cdiv(tokens, TILE["BT"]) * triton.cdiv(features, TILE["BF"]))
+    _through[(programs,)](
+        _tiles(z, TILE["BT"], depth), _tiles(sent, TILE["BT"], depth), _tiles(expand, TILE["BF"], depth),
+        _tiles(contract, depth, TILE["BF"]), hidden, gradient, tokens, features, rank,
+        gelu, **TILE, BR=depth, GROUP=GROUP, PROGRAMS=programs, **THROUGH,
     )  # fmt: skip
 
 
