@@ -9,8 +9,6 @@ HELD_BYTES = {1: 128 << 20, 2: 104 << 20}
 """Hidden activations that exist at once, and in the backward pass, where there are two of each, those and their
 gradients."""
 
-AT_ONCE = True
-
 FEW = 128
 """Up to so many tokens the definition runs: a kernel spares nothing, and Python takes longer than the GPU."""
 
@@ -91,8 +89,8 @@ def hidden_map_backward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the gradients of z, expand and contract, a slice of tokens at a time.
 
-    Per slice: g C, then over it B = (g C) act'(H), with H = z E^T again and A = act(H) beside it; dz = B E is
-    complete, while dE += B^T z and dC += g^T A add up over the slices.
+    Per slice: A = act(H) with H = z E^T again, and B = (g C) act'(H); dz = B E is complete, while dE += B^T z and
+    dC += g^T A add up over the slices.
     """
     from kernels.low_rank_ffn import kernel
 
@@ -101,11 +99,8 @@ def hidden_map_backward(
     slices = zip(*(x.split(held.shape[1]) for x in (z, g, dz)), strict=True)
     for number, (tokens, sent, d_tokens) in enumerate(slices):
         hidden, gradient = held[:, : len(tokens)]
-        if tiles and AT_ONCE:
+        if tiles:
             kernel.through(tokens, sent, expand, contract, hidden, gradient, gelu=gelu)
-        elif tiles:
-            torch.mm(sent, contract, out=gradient)
-            kernel.differentiate(tokens, expand, hidden, gradient, gelu=gelu)
         else:
             torch.mm(sent, contract, out=gradient)
             torch.mm(tokens, expand.T, out=hidden)

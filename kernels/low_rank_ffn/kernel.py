@@ -17,9 +17,6 @@ from kernels.triton import dot, power_of_2
 TILE = {"BT": 128, "BF": 128}
 """Tokens and features of a tile of the hidden layer."""
 
-COMPILED = {"num_warps": 8, "num_stages": 3, "maxnreg": 128}
-"""So that two programs share a multiprocessor: one's activation overlaps the other's product."""
-
 GROUP = 32
 """Tiles of tokens that share a tile of E before the next one's turn: what all programs read at once stays small."""
 
@@ -136,44 +133,21 @@ def _expand(
 
 @triton.jit
 @no_type_check
-def _differentiate(
-    z, expand, hidden, gradient, T, F, R,
-    GELU: tl.constexpr, BT: tl.constexpr, BF: tl.constexpr, BR: tl.constexpr, GROUP: tl.constexpr,
-):  # fmt: skip
-    """A tile of H = z E^T: A = act(H), and B = (g C) act'(H) over g C, whose tile is asked for before the product."""
-    t, f = _place(tl.program_id(0), T, F, BT, BF, GROUP)
-    hidden, gradient = hidden + t.to(tl.int64) * F + f, gradient + t.to(tl.int64) * F + f
-    row, column = tl.arange(0, BT)[:, None], tl.arange(0, BF)[None, :]
-    g = tl.load(gradient + row * F + column, mask=(row < T - t) & (column < F - f), other=0.0)
-    total = tl.zeros((BT, BF), tl.float32)
-    tl.assume(R > 0)  # else ptxas sees sums that no product has made, and lets every product wait for the one before
-    for r in range(0, R, BR):
-        total += dot(z.load([t, r]), expand.load([f, r]).T, "ieee")
-    at, known = row * F + column, (row < T - t) & (column < F - f)
-    # In this order g's registers are free for the second.
-    tl.store(gradient + at, (g.to(tl.float32) * _slope(total, GELU, False)).to(g.dtype), mask=known)
-    tl.store(hidden + at, _act(total, GELU, False).to(g.dtype), mask=known)
-
-
-@triton.jit
-@no_type_check
 def _through(
     z, sent, expand, contract, hidden, gradient, T, F, R,
     GELU: tl.constexpr, BT: tl.constexpr, BF: tl.constexpr, BR: tl.constexpr, GROUP: tl.constexpr,
-    PROGRAMS: tl.constexpr,
 ):  # fmt: skip
-    """Tile by tile, H = z E^T and dL/dact = g C at once: A = act(H), and B = dL/dact act'(H)."""
-    tl.assume(R > 0)
-    for tile in tl.range(tl.program_id(0), tl.cdiv(T, BT) * tl.cdiv(F, BF), PROGRAMS):
-        t, f = _place(tile, T, F, BT, BF, GROUP)
-        h, g = tl.zeros((BT, BF), tl.float32), tl.zeros((BT, BF), tl.float32)
-        for r in range(0, R, BR):
-            h += dot(z.load([t, r]), expand.load([f, r]).T, "ieee")
-            g += dot(sent.load([t, r]), contract.load([r, f]), "ieee")
-        row, column = tl.arange(0, BT)[:, None], tl.arange(0, BF)[None, :]
-        at, known = t.to(tl.int64) * F + f + (row * F + column), (row < T - t) & (column < F - f)
-        tl.store(gradient + at, (g * _slope(h, GELU, False)).to(gradient.dtype.element_ty), mask=known)
-        tl.store(hidden + at, _act(h, GELU, False).to(hidden.dtype.element_ty), mask=known)
+    """A tile of H = z E^T and of dL/dact = g C at once: A = act(H), and B = dL/dact act'(H)."""
+    t, f = _place(tl.program_id(0), T, F, BT, BF, GROUP)
+    h, g = tl.zeros((BT, BF), tl.float32), tl.zeros((BT, BF), tl.float32)
+    tl.assume(R > 0)  # else ptxas sees sums that no product has made, and lets every product wait for the one before
+    for r in range(0, R, BR):
+        h += dot(z.load([t, r]), expand.load([f, r]).T, "ieee")
+        g += dot(sent.load([t, r]), contract.load([r, f]), "ieee")
+    row, column = tl.arange(0, BT)[:, None], tl.arange(0, BF)[None, :]
+    at, known = t.to(tl.int64) * F + f + (row * F + column), (row < T - t) & (column < F - f)
+    tl.store(gradient + at, (g * _slope(h, GELU, False)).to(gradient.dtype.element_ty), mask=known)
+    tl.store(hidden + at, _act(h, GELU, False).to(hidden.dtype.element_ty), mask=known)
 
 
 @triton.jit
@@ -223,20 +197,9 @@ def form(z: Tensor, expand: Tensor, hidden: Tensor, *, gelu: bool) -> None:
     programs = min(PROGRAMS, triton.cdiv(tokens, TILE["BT"]) * triton.cdiv(features, TILE["BF"]))
     _expand[(programs,)](
         _tiles(z, TILE["BT"], depth), _tiles(expand, TILE["BF"], depth), _tiles(hidden, TILE["BT"], TILE["BF"] // 2),
-        tokens, features, rank, gelu, **TILE, BR=depth, GROUP=GROUP, PROGRAMS=programs, **COMPILED,
+        tokens, features, rank, gelu, **TILE, BR=depth, GROUP=GROUP, PROGRAMS=programs,
+        num_warps=8, num_stages=3, maxnreg=128,  # two programs to a multiprocessor
     )  # fmt: skip
-
-
-def differentiate(z: Tensor, expand: Tensor, hidden: Tensor, gradient: Tensor, *, gelu: bool) -> None:
-    """Write act(z E^T) to `hidden`, and dL/dh over dL/dact(h)."""
-    (tokens, rank), features, depth = z.shape, expand.shape[0], min(DEPTH, power_of_2(z.shape[1]))
-    _differentiate[(triton.cdiv(tokens, TILE["BT"]) * triton.cdiv(features, TILE["BF"]),)](
-        _tiles(z, TILE["BT"], depth), _tiles(expand, TILE["BF"], depth), hidden, gradient, tokens, features,
-        rank, gelu, **TILE, BR=depth, GROUP=GROUP, **COMPILED,
-    )  # fmt: skip
-
-
-THROUGH = {"num_warps": 8, "num_stages": 3}
 
 
 def through(
@@ -244,11 +207,10 @@ def through(
 ) -> None:
     """Write act(z E^T) to `hidden`, and dL/dh to `gradient`, from the gradient `sent` of the output."""
     (tokens, rank), features, depth = z.shape, expand.shape[0], min(DEPTH, power_of_2(z.shape[1]))
-    programs = min(MULTIPROCESSORS, triton.cdiv(tokens, TILE["BT"]) * triton.cdiv(features, TILE["BF"]))
-    _through[(programs,)](
+    _through[(triton.cdiv(tokens, TILE["BT"]) * triton.cdiv(features, TILE["BF"]),)](
         _tiles(z, TILE["BT"], depth), _tiles(sent, TILE["BT"], depth), _tiles(expand, TILE["BF"], depth),
         _tiles(contract, depth, TILE["BF"]), hidden, gradient, tokens, features, rank,
-        gelu, **TILE, BR=depth, GROUP=GROUP, PROGRAMS=programs, **THROUGH,
+        gelu, **TILE, BR=depth, GROUP=GROUP, num_warps=8, num_stages=3,
     )  # fmt: skip
 
 
