@@ -238,6 +238,14 @@ class OfOperatorGrowth(Data):
     lengths: Sizes
 
 
+class OfDecoding(Data):
+    """Sequences that linear attention goes on with by a token."""
+
+    sequences: Size
+    heads: Size
+    width: Size
+
+
 class OfOperatorParameters(Data):
     """What a structured operator keeps in place of a dense matrix."""
 

@@ -19,8 +19,8 @@ BASELINE = 16
 """Tokens at which a call costs what it costs at any length, and little else."""
 ROWS = {"bk_core": 2048, "hyperbolic_attention": 32, "linear_attention": 128, "linear_scan": 12288}
 """Sequences at once: enough to fill the GPU at every length."""
-LONG, LONG_ROWS = 16384, {"bk_core": 64, "linear_attention": 16, "linear_scan": 512}
-"""From more tokens than this on, fewer sequences do, and more would not fit."""
+LONG, LONG_ROWS = 16384, {"bk_core": 512, "linear_attention": 16, "linear_scan": 512}
+"""From more tokens than this on, fewer sequences do, too many for the cache all the same, and more would not fit."""
 DTYPE = {"bk_core": torch.float32, "linear_scan": torch.float32}
 
 

@@ -12,7 +12,14 @@ from muse.claims.claim import Expect, Status
 from muse.claims.verdict import judge
 from muse.errors import Disagreement, MuseError, Unmeasured, UsageError
 from muse.memory.isolate import attempt
-from muse.probes import operator, operator_agreement, operator_calls, operator_memory, operator_memory_growth
+from muse.probes import (
+    decoding_time,
+    operator,
+    operator_agreement,
+    operator_calls,
+    operator_memory,
+    operator_memory_growth,
+)
 from muse.probes import operator_time_growth as time_growth
 from muse.probes.given import HOMES, Operator
 from muse.probes.operator_calls import COPIED, Subject
@@ -269,6 +276,19 @@ def test_time_and_memory_of_an_operator_have_slopes(ask, monkeypatch, order):
     given = {"operator": "bk_core", "lengths": LENGTHS}
     assert ask("operator_time_growth", "slope", "order", **given).value == pytest.approx(order, abs=0.05)
     assert ask("operator_memory_growth", "slope", "order", **given).value == pytest.approx(order)
+
+
+def test_a_decoding_step_is_told_in_copies_of_its_state(ask, monkeypatch):
+    """Both are real calls; their times are made up."""
+
+    def seconds(calls, bench, way):
+        assert way == "replayed"
+        (out, (sums, _)), copied = (calls[name](torch.device("cpu"))() for name in ("step", "copy"))
+        assert (out.shape, sums.shape, copied.shape) == ((2, 3, 1, 4), (2, 3, 4, 4), (2, 3, 4, 5))
+        return {"step": [3e-5] * ROUNDS, "copy": [2e-5] * ROUNDS}
+
+    monkeypatch.setattr(decoding_time, "times", seconds)
+    assert ask("decoding_time", "cost", "times", sequences=2, heads=3, width=4).value == pytest.approx(1.5)
 
 
 @pytest.mark.parametrize("name", time_growth.LONG_ROWS)
