@@ -8,6 +8,10 @@ from torch import Tensor
 CHUNK_BYTES = 50 << 20
 """Logits that exist at once: as many as an H100's L2 holds, and 64 MiB with cuBLAS's workspace and the losses."""
 
+LEAST = 1024
+"""Bytes of a chunk's column at least, 512 tokens in half precision: each chunk reads W twice, and reads and writes its
+gradient, which takes longer than the products of fewer tokens. So chunks of more than 51,200 columns are larger."""
+
 ALIGN = 64
 """Rows of logits start at multiples of this many elements; cuBLAS runs at a fraction of its speed on odd strides."""
 
@@ -21,9 +25,9 @@ bfloat16, TFLOP/s with 50,257 columns and with an even number: logits 110 and 78
 
 
 def chunk_rows(columns: int, itemsize: int) -> int:
-    """Tokens whose logits fill a chunk: a multiple of 128, the height of a matrix product's tile, where it can be."""
+    """Tokens whose logits fill a chunk: a multiple of 128, the height of a matrix product's tile."""
     rows = CHUNK_BYTES // (-(-columns // ALIGN) * ALIGN * itemsize)
-    return max(rows // 128 * 128, min(rows, 128), 1)
+    return max(rows // 128 * 128, LEAST // itemsize)
 
 
 def parts(columns: int, itemsize: int) -> list[slice]:

@@ -210,6 +210,11 @@ def test_a_chunk_of_logits_fits_beside_a_workspace_of_8_125_mebibytes():
     assert rows * 50304 * 2 + 8.125 * 2**20 < 60 * 2**20
 
 
+def test_a_chunk_of_a_large_vocabulary_is_no_shorter_than_its_reading_of_the_weight():
+    """In bytes of a column, whatever the precision."""
+    assert [autograd.chunk_rows(152064, size) for size in (2, 4)] == [512, 256]
+
+
 def test_the_operator_meets_every_contract_of_a_custom_operator(chunks):
     """Schema, fake rule, autograd registration and tracing."""
     given = inputs(17, 5, 3)

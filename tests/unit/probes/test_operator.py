@@ -270,9 +270,13 @@ def test_time_and_memory_of_an_operator_have_slopes(ask, monkeypatch, order):
         return 1e-5 + 1e-6 * (int(n) - time_growth.BASELINE) ** order
 
     monkeypatch.setattr(time_growth, "times", lambda calls, *_, **__: {n: [seconds(n)] * ROUNDS for n in calls})
-    monkeypatch.setattr(
-        operator_memory_growth, "isolate", lambda _, calls, *__, **___: [call.args[1] ** order for call in calls]
-    )
+    monkeypatch.setitem(time_growth.ROWS, "bk_core", 1)
+
+    def isolated(_, calls, *__, **___):
+        assert all(callable(prepare(torch.device("cpu"))) for prepare in calls)
+        return [prepare.args[1] ** order for prepare in calls]
+
+    monkeypatch.setattr(operator_memory_growth, "isolate", isolated)
     given = {"operator": "bk_core", "lengths": LENGTHS}
     assert ask("operator_time_growth", "slope", "order", **given).value == pytest.approx(order, abs=0.05)
     assert ask("operator_memory_growth", "slope", "order", **given).value == pytest.approx(order)
