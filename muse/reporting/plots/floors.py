@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -28,26 +28,26 @@ SMALL = 0.065
 
 
 def draw(records: Sequence[Record], claims: Sequence[str]) -> Drawing | None:
-    """Every pass that was timed beside its floor; None where none was. It takes no claims by name."""
-    found = timings(records)
+    """Each operator at one size, as it was timed beside its floor; None where none was. No claim is named for it."""
+    rows: list[str | Timing] = []
+    for operator, timed in groupby(sorted(timings(records), key=_operator), _operator):
+        rows += [operator, *_telling(timed)]
+    found = [row for row in rows if isinstance(row, Timing)]
     if not found:
         return None
-    rows: list[str | Timing] = []
-    for operator, passes in groupby(sorted(found, key=lambda one: one.operator), lambda one: one.operator):
-        rows += [operator, *passes]
     figure, axes = canvas.rowed([_label(row) for row in rows], 2, letter=SMALL)
     axes.tick_params(axis="y", labelsize=7)
     for row, label in zip(rows, axes.get_yticklabels(), strict=True):
         label.set_fontweight("bold" if isinstance(row, str) else "normal")
-    timed = {y: row for y, row in enumerate(rows) if isinstance(row, Timing)}
+    placed = {y: row for y, row in enumerate(rows) if isinstance(row, Timing)}
     _scale(axes, max(max(one.floors, *one.rivals.values(), 2.0) for one in found))
     axes.barh(
-        list(timed), [one.floors - 1 for one in timed.values()], 0.62, 1.0,
+        list(placed), [one.floors - 1 for one in placed.values()], 0.62, 1.0,
         color=canvas.SKY, edgecolor=canvas.INK, linewidth=0.6,
     )  # fmt: skip
     for y, row in enumerate(rows):
         if isinstance(row, str):
-            _others(axes, y, {place: one for place, one in timed.items() if one.operator == row})
+            _others(axes, y, {place: one for place, one in placed.items() if one.operator == row})
     told = [("", "") if isinstance(row, str) else (_times(row), _figure(row.seconds, "ms")) for row in rows]
     canvas.column(axes, 0, "floors", [times for times, _ in told])
     canvas.column(axes, 1, "ms", [milliseconds for _, milliseconds in told])
@@ -57,9 +57,26 @@ def draw(records: Sequence[Record], claims: Sequence[str]) -> Drawing | None:
     return Drawing(figure, "floors", inputs, sources(record for one in found for record in one.records))
 
 
+def _telling(passes: Iterable[Timing]) -> list[Timing]:
+    """The passes at the size at which most peers were timed; of several such sizes, the one with the most work."""
+    sizes: dict[tuple[str, str], list[Timing]] = {}
+    for one in passes:
+        sizes.setdefault((one.case, one.dtype), []).append(one)
+
+    def said(size: list[Timing]) -> tuple[int, float]:
+        peers = {name for one in size for name in one.rivals} - {"reference"}
+        return len(peers), max(one.seconds / one.floors for one in size)
+
+    return max(sizes.values(), key=said)
+
+
+def _operator(one: Timing) -> str:
+    return one.operator
+
+
 def _scale(axes: Axes, most: float) -> None:
     """A logarithmic axis from the floor on."""
-    ticks = [n * 10**power for power in range(6) for n in (1, 2, 5)]
+    ticks = [n * 10**power for power in range(6) for n in (1, 3)]
     shown = [tick for tick in ticks if tick < most] + [next(tick for tick in ticks if tick >= most)]
     axes.set_xscale("log")
     axes.set_xlim(0.8, shown[-1])

@@ -22,6 +22,7 @@ SHARED = 232448
 SPILLED = {
     "hyperbolic_attention": {"forward": 736, "backward_q": 640, "backward_kv": 688},  # nearly all in the careful loops
     "linear_attention": {"attend": 152, "to_queries": 64, "to_keys_and_values": 168},  # at width 128
+    "low_rank_ffn": {"_through": 24},  # by Triton 3.7
     "tensor_train": {"finish": 32},  # the slow path of a cosine
 }
 """Bytes of its numbers that a thread may keep in memory."""

@@ -97,6 +97,19 @@ def test_operators_stand_on_the_scale_of_their_floors(timed):
     assert floors.draw([], ()) is None
 
 
+def test_an_operator_stands_there_at_the_size_with_most_peers(timed):
+    """Among others the one with most work; its definition is no peer."""
+    records = [
+        timed("scan", 0.009, against="reference"),
+        timed("scan", 0.009, against="reference", case="4x3", floor=2e-3),
+        timed("scan", 0.009, against="peer", case="2x9"),
+    ]
+    for seen, case in ((records, "2x9"), (records[:2], "4x3")):
+        with canvas.style("x"):
+            axes = floors.draw(seen, ()).figure.axes[0]
+        assert [label.get_text() for label in axes.get_yticklabels()] == ["scan", f"{case}, float32, forward"]
+
+
 def _sides(table):
     return [row.reproduced for row in table], [row.sound for row in table]
 
