@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install verify test gpu bench report pdf latex summary schema lint types imports workflows actionlint check format clean
+.PHONY: help install verify test compiled gpu bench report pdf latex summary schema lint types imports workflows actionlint check format clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -26,7 +26,10 @@ verify: install  ## Decide every claim that this machine can, and render the rep
 	$(BIN)/muse verify
 
 test: install  ## Unit tests and every claim that needs no GPU
-	$(BIN)/python -m pytest tests/unit tests/claims -n 2 --dist worksteal --fresh --jaxtyping-packages=$(SHAPED)
+	$(BIN)/python -m pytest tests/unit tests/claims -m "not compiles" -n 2 --dist worksteal --fresh --jaxtyping-packages=$(SHAPED)
+
+compiled: install  ## Compile every kernel for an H100, without one
+	$(BIN)/python -m pytest tests/unit/kernels -m compiles -n 2
 
 gpu: install  ## On one GPU or more: measure every claim that needs one, side by side and then the timings, and check the memory harness
 	@status=0; \

@@ -25,6 +25,7 @@ from muse.config import Settings
 from muse.errors import ClaimInconclusive, ClaimRefuted, Unmeasured, UsageError, VerdictChanged
 from muse.models import PRESETS
 from muse.probes.bench import Bench, Rounds, plain_rounds
+from muse.probes.given import HOMES
 from muse.store import files
 from muse.store.provenance import provenance, source_fingerprint
 from muse.store.record import Record
@@ -203,7 +204,8 @@ def modules_of(claim: Claim) -> set[str]:
     if claim.probe:
         modules.add(probes.PROBES[claim.probe].module)
     if operator := claim.given.get("operator"):
-        modules |= {f"kernels.{operator}{part}" for part in ("", ".reference", ".cases")}
+        home = HOMES.get(operator, operator)
+        modules |= {f"kernels.{home}{part}" for part in ("", ".reference", ".cases")}
     return modules
 
 

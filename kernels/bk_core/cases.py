@@ -37,4 +37,4 @@ def case(batch: int, n: int) -> Case:
     )
 
 
-CASES = (case(16, 4096), case(128, 16384), case(512, 16384))
+CASES = (case(16, 4096), case(128, 16384), case(512, 16384), case(1, 1048576))

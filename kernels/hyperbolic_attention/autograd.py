@@ -12,8 +12,8 @@ from torch import Tensor
 @torch.library.custom_op("kernels::hyperbolic_attention", mutates_args=())
 def hyperbolic_attention(
     q: Tensor, k: Tensor, v: Tensor, beta: Tensor, curvature: Tensor, *, causal: bool
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return the output, log2 of the sums of weights, and the squares of queries and keys."""
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Return the output, log2 of the sums of weights, the norms of queries and keys, and the spans of near keys."""
     from kernels.hyperbolic_attention import launch
 
     return launch.forward(q, k, v, beta, curvature, causal=causal)
@@ -22,27 +22,31 @@ def hyperbolic_attention(
 @hyperbolic_attention.register_fake
 def _(
     q: Tensor, k: Tensor, v: Tensor, beta: Tensor, curvature: Tensor, *, causal: bool
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    total = q.new_empty(q.shape[0] * q.shape[1], q.shape[2], dtype=torch.float32)
-    return q.new_empty(*q.shape[:3], v.shape[3]), total, total.clone(), total.new_empty(len(total), k.shape[2])
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    from kernels.hyperbolic_attention import launch
+
+    rows = q.shape[0] * q.shape[1]
+    total = q.new_empty(rows, q.shape[2], dtype=torch.float32)
+    q_norms, k_norms = (total.new_empty(rows, n, dtype=torch.int64) for n in (q.shape[2], k.shape[2]))
+    spans = total.new_empty(rows, -(-q.shape[2] // launch.SPAN), 2, dtype=torch.int32)
+    return q.new_empty(*q.shape[:3], v.shape[3]), total, q_norms, k_norms, spans
 
 
 @torch.library.custom_op("kernels::hyperbolic_attention_backward", mutates_args=())
 def hyperbolic_attention_backward(
     g: Tensor, q: Tensor, k: Tensor, v: Tensor, beta: Tensor, curvature: Tensor, out: Tensor, total: Tensor,
-    qq: Tensor, kk: Tensor, *, causal: bool,
+    q_norms: Tensor, k_norms: Tensor, spans: Tensor, *, causal: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
     """Return the gradients of q, k, v, beta and the curvature."""
     from kernels.hyperbolic_attention import launch
 
-    delta = torch.linalg.vecdot(g.float(), out.float()).reshape(total.shape)
-    return launch.backward(g, q, k, v, beta, curvature, qq, kk, total, delta, causal=causal)
+    return launch.backward(g, q, k, v, beta, curvature, out, total, q_norms, k_norms, spans, causal=causal)
 
 
 @hyperbolic_attention_backward.register_fake
 def _(
     g: Tensor, q: Tensor, k: Tensor, v: Tensor, beta: Tensor, curvature: Tensor, out: Tensor, total: Tensor,
-    qq: Tensor, kk: Tensor, *, causal: bool,
+    q_norms: Tensor, k_norms: Tensor, spans: Tensor, *, causal: bool,
 ) -> tuple[Tensor, ...]:  # fmt: skip
     return *(x.new_empty(x.shape) for x in (q, k, v)), torch.empty_like(beta), torch.empty_like(curvature)
 

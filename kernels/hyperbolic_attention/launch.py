@@ -2,100 +2,109 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from kernels.hyperbolic_attention import kernel
-
-TILE_Q, TILE_K, TILE_BACK = 128, 64, 64
-"""Queries and keys of a tile in the forward pass, and either on the way back."""
+from kernels.triton import power_of_2
 
 
-def _power_of_2(size: int) -> int:
-    """Return the next power of two, at least 16, the least side of a product's tile."""
-    return max(16, 1 << (size - 1).bit_length())
+class Tiles(NamedTuple):
+    """The shape of a pass: a program's own points, those of a step, and how it is compiled."""
+
+    rows: int
+    columns: int
+    warps: int
+    stages: int
+    registers: int | None = None
+    """The most of a thread, so that more programs share a multiprocessor; None: what the compiler takes."""
 
 
-def _settings(q: Tensor, v: Tensor, tile_q: int, tile_k: int) -> dict[str, Any]:
-    """Return tile sizes and arithmetic. Gradients of float16 go through TF32: its digits, and room for 1 / distance."""
-    width, depth = (_power_of_2(x.shape[-1]) for x in (q, v))
-    single = q.dtype is not torch.bfloat16
-    return {
+FORWARD = {64: Tiles(128, 64, 8, 2, 128), 128: Tiles(128, 64, 8, 2)}
+BACKWARD_Q = {64: Tiles(64, 64, 4, 2), 128: Tiles(128, 32, 8, 2)}
+BACKWARD_KV = {64: Tiles(64, 64, 4, 2), 128: Tiles(128, 32, 8, 2)}
+"""Of half precision, by the larger width of q and v: up to 64, and above."""
+
+SINGLE = Tiles(64, 32, 8, 2)
+"""Of float32 in every pass: the largest at which no pass spills registers."""
+
+SPAN = 64
+"""Queries that share one span of near keys; no more than a forward program's, unless those are all."""
+
+NEAR = {torch.bfloat16: 2.0**-12, torch.float16: 2.0**-10, torch.float32: 0.0}
+"""Where |q - k|^2 is a smaller part of |q|^2, it is summed from differences; in float32 it always is."""
+
+
+def _settings(tiles: dict[int, Tiles], q: Tensor, v: Tensor, rows: int, columns: int) -> dict[str, Any]:
+    """Return tile sizes, arithmetic and how to compile."""
+    width, depth = (power_of_2(x.shape[-1]) for x in (q, v))
+    chosen = SINGLE if q.dtype is torch.float32 else tiles[64 if max(width, depth) <= 64 else 128]
+    settings = {
         "DIRECT": q.dtype is torch.float32,
-        "HALF": not single,
-        "PRECISION": "tf32" if q.dtype is torch.float16 else "ieee",
-        "BN": min(64 if single else tile_q, _power_of_2(q.shape[2])),
-        "BM": min(tile_k, _power_of_2(v.shape[2])),
+        "NEAR": NEAR[q.dtype],
+        "SPAN": SPAN,
+        "WHOLE": (width, depth) == (q.shape[-1], v.shape[-1]),
+        "R": min(chosen.rows, power_of_2(rows)),
+        "C": min(chosen.columns, power_of_2(columns)),
         "BD": width,
         "BE": depth,
-        "num_warps": 8 if max(width, depth) > 64 or single else 4,
-        "num_stages": 2 if single or max(width, depth) > 64 else 3,
+        "num_warps": chosen.warps,
+        "num_stages": chosen.stages,
     }
+    return settings | ({"maxnreg": chosen.registers} if chosen.registers else {})
 
 
 def _strides(*tensors: Tensor) -> list[int]:
     return [stride for x in tensors for stride in x.stride()[:3]]
 
 
-def squares(x: Tensor, curvature: Tensor) -> Tensor:
-    """Return |x|^2, NaN where c |x|^2 >= 1."""
+def norms(x: Tensor, curvature: Tensor) -> Tensor:
+    """Return |x|^2 and 1 / (1 - c |x|^2), two float32 in a word; NaN where c |x|^2 >= 1."""
     batch, heads, tokens, width = x.shape
-    found = x.new_empty(batch * heads, tokens, dtype=torch.float32)
+    found = x.new_empty(batch * heads, tokens, dtype=torch.int64)
     block = 64
-    kernel.squares[(batch * heads, -(-tokens // block))](
+    kernel.norms[(batch * heads, -(-tokens // block))](
         x, curvature, found, *_strides(x), heads, tokens, width,
-        BLOCK=block, BD=_power_of_2(width), num_warps=4,
+        BLOCK=block, BD=power_of_2(width), num_warps=4,
     )  # fmt: skip
     return found
 
 
 def forward(
     q: Tensor, k: Tensor, v: Tensor, beta: Tensor, curvature: Tensor, *, causal: bool
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return the output, log2 of the sums of weights, and the squares of queries and keys."""
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Return the output, log2 of the sums of weights, norms of queries and keys, and spans of near keys."""
     batch, heads, queries, width = q.shape
     keys, depth = v.shape[2:]
-    out, qq, kk = q.new_empty(batch, heads, queries, depth), squares(q, curvature), squares(k, curvature)
-    total = torch.empty_like(qq)
-    settings = _settings(q, v, TILE_Q, TILE_K)
-    kernel.forward[(-(-queries // settings["BN"]), batch * heads)](
-        q,
-        k,
-        v,
-        beta,
-        curvature,
-        qq,
-        kk,
-        out,
-        total,
-        *_strides(q, k, v),
-        heads,
-        queries,
-        keys,
-        width,
-        depth,
-        causal,
-        **settings,
-    )
-    return out, total, qq, kk
+    out, q_norms, k_norms = q.new_empty(batch, heads, queries, depth), norms(q, curvature), norms(k, curvature)
+    total = torch.empty_like(q_norms, dtype=torch.float32)
+    settings = _settings(FORWARD, q, v, queries, keys)
+    spans = q.new_empty(batch * heads, -(-queries // SPAN), 2, dtype=torch.int32)
+    shift = max(settings["C"], power_of_2(-(-keys // 32))).bit_length() - 1
+    kernel.forward[(-(-queries // settings["R"]), batch * heads)](
+        q, k, v, beta, curvature, q_norms, k_norms, out, total, spans, shift,
+        *_strides(q, k, v), heads, queries, keys, width, depth, causal, **settings,
+    )  # fmt: skip
+    return out, total, q_norms, k_norms, spans
 
 
 def backward(
-    g: Tensor, q: Tensor, k: Tensor, v: Tensor, beta: Tensor, curvature: Tensor, qq: Tensor, kk: Tensor, total: Tensor,
-    delta: Tensor, *, causal: bool,
+    g: Tensor, q: Tensor, k: Tensor, v: Tensor, beta: Tensor, curvature: Tensor, out: Tensor, total: Tensor,
+    q_norms: Tensor, k_norms: Tensor, spans: Tensor, *, causal: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
     """Return the gradients of q, k, v, beta and the curvature."""
     batch, heads, queries, width = q.shape
     keys, depth = v.shape[2:]
     dq, dk, dv = q.new_empty(q.shape), k.new_empty(k.shape), v.new_empty(v.shape)
-    by_beta, by_curvature = torch.empty_like(qq), torch.empty_like(qq)
-    settings = _settings(q, v, TILE_BACK, TILE_BACK)
-    given = (q, k, v, g, beta, curvature, qq, kk, total, delta)
+    closing, by_beta, by_curvature = torch.empty_like(q_norms), torch.empty_like(total), torch.empty_like(total)
     sizes = (*_strides(q, k, v), heads, queries, keys, width, depth, causal)
-    kernel.backward_q[(-(-queries // settings["BN"]), batch * heads)](
-        *given, dq, by_beta, by_curvature, *sizes, **settings
+    given = (q, k, v, g, beta, curvature, q_norms, k_norms)
+    settings = _settings(BACKWARD_Q, q, v, queries, keys)
+    kernel.backward_q[(-(-queries // settings["R"]), batch * heads)](
+        *given, out, total, spans, dq, closing, by_beta, by_curvature, *sizes, **settings
     )
-    kernel.backward_kv[(-(-keys // settings["BM"]), batch * heads)](*given, dk, dv, *sizes, **settings)
+    settings = _settings(BACKWARD_KV, q, v, keys, queries)
+    kernel.backward_kv[(-(-keys // settings["R"]), batch * heads)](*given, closing, spans, dk, dv, *sizes, **settings)
     return dq, dk, dv, by_beta.sum(), by_curvature.sum()

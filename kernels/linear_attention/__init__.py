@@ -98,15 +98,18 @@ def _attend(
     from kernels.linear_attention import autograd
 
     batch, width, depth = q.shape[:-2], q.shape[-1], v.shape[-1]
-    one = q.new_ones((), dtype=torch.float32)
-    sums, weight = (one.new_empty(0),) * 2 if state is None else (x.detach().float() for x in state)
-    out, _, _, sums, weight = autograd.linear_attention(
+    if state is None:
+        sums, weight = (q.new_empty(0, dtype=torch.float32) for _ in range(2))
+    else:
+        sums, weight = (x.detach().float().contiguous() for x in state)
+        sums, weight = sums.reshape(-1, width, depth), weight.reshape(-1, width)
+    out, *_, sums, weight = autograd.linear_attention(
         *(_four(x) for x in (q, k, v)),
-        one if curvature is None else curvature,
-        sums if state is None else sums.reshape(-1, width, depth).contiguous(),
-        weight.clone() if state is None else weight.reshape(-1, width).contiguous(),
+        q.new_empty((), dtype=torch.float32) if curvature is None else curvature,
+        sums,
+        weight,
         causal=causal,
-        elu=elu,
+        elu=feature == "elu",
         log=curvature is not None,
     )
     return out.reshape(*batch, -1, depth), (sums.reshape(*batch, width, depth), weight.reshape(*batch, width))

@@ -8,7 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-Five = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
+from kernels.linear_attention import sizes
+
+Six = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 
 
 @torch.library.custom_op("kernels::linear_attention", mutates_args=())
@@ -23,18 +25,13 @@ def linear_attention(
     causal: bool,
     elu: bool,
     log: bool,
-) -> Five:
-    """Return the output, the output before the exponential map (if `log`), the sums of weights and the last state."""
-    from kernels.linear_attention.launch import Operand, product
+) -> Six:
+    """Return `sizes.Attended`, for tokens that follow a state, which is empty if none do."""
+    from kernels.linear_attention import launch
 
-    keys, values = Operand(k, elu, log), Operand(v, log=log)
     initial = (state, weight) if state.numel() else None
-    walked = product(
-        Operand(q, elu, log), keys, values, values, curvature, curvature,
-        side=1, causal=causal, exp=log, initial=initial, dtype=q.dtype,
-    )  # fmt: skip
-    state, weight = (x.contiguous().clone() for x in walked.state)
-    return walked.y, walked.mean, walked.weight, state, weight
+    given = launch.forward(q, k, v, curvature, initial, causal=causal, elu=elu, log=log)
+    return (*given,)
 
 
 @linear_attention.register_fake
@@ -49,45 +46,39 @@ def _(
     causal: bool,
     elu: bool,
     log: bool,
-) -> Five:
-    rows = q.shape[0] * q.shape[1]
-    out = q.new_empty(*q.shape[:3], v.shape[3])
-    single = q.new_empty(rows, q.shape[2], dtype=torch.float32)
-    last = single.new_empty(rows, q.shape[3], v.shape[3]), single.new_empty(rows, q.shape[3])
-    return out, out.new_empty(out.shape if log else 0), single, *last
+) -> Six:
+    given = sizes.attended(q, v, causal=causal, log=log)
+    given.states.new_empty(given.states.shape[:3])  # a prediction of memory sees the side sums
+    return (*given,)
 
 
 @torch.library.custom_op("kernels::linear_attention_backward", mutates_args=())
 def linear_attention_backward(
-    g: Tensor, q: Tensor, k: Tensor, v: Tensor, curvature: Tensor, state: Tensor, weight: Tensor, mean: Tensor,
-    total: Tensor, *, causal: bool, elu: bool, log: bool,
+    g: Tensor, q: Tensor, k: Tensor, v: Tensor, curvature: Tensor, state: Tensor, out: Tensor, kept: Tensor,
+    starts: Tensor, states: Tensor, *, causal: bool, elu: bool, log: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
     """Return the gradients of q, k, v and the curvature."""
-    from kernels.linear_attention.launch import Operand, prepare, product
+    from kernels.linear_attention import launch
 
-    scaled, gamma, share = prepare(g, mean, total, curvature, exp=log)
-    queries, keys, values, given = Operand(q, elu, log), Operand(k, elu, log), Operand(v, log=log), Operand(scaled)
-    initial = (state.mT, weight) if state.numel() else None
-    common: dict[str, Any] = {"causal": causal, "dtype": q.dtype}
-    dq = product(given, values, keys, queries, gamma, curvature, side=2, initial=initial, **common)
-    dk = product(values, given, queries, keys, gamma, curvature, side=3, reverse=True, **common)
-    dv = product(keys, queries, given, values, gamma, curvature, side=0, reverse=True, **common)
-    return dq.y, dk.y, dv.y, share + dq.share + dk.share + dv.share
+    initial = state if state.numel() else None
+    given = launch.backward(g, q, k, v, curvature, initial, out, kept, starts, states, causal=causal, elu=elu, log=log)
+    return given.q, given.k, given.v, given.shares.sum()
 
 
 @linear_attention_backward.register_fake
 def _(
-    g: Tensor, q: Tensor, k: Tensor, v: Tensor, curvature: Tensor, state: Tensor, weight: Tensor, mean: Tensor,
-    total: Tensor, *, causal: bool, elu: bool, log: bool,
+    g: Tensor, q: Tensor, k: Tensor, v: Tensor, curvature: Tensor, state: Tensor, out: Tensor, kept: Tensor,
+    starts: Tensor, states: Tensor, *, causal: bool, elu: bool, log: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
-    return q.new_empty(q.shape), k.new_empty(k.shape), v.new_empty(v.shape), torch.empty_like(curvature)
+    given = sizes.gradients(q, k, v, causal=causal, log=log)  # a prediction of memory sees what it holds meanwhile
+    return given.q, given.k, given.v, torch.empty_like(curvature)
 
 
-def _keep(ctx: Any, inputs: tuple[Tensor, ...], keyword_only_inputs: dict[str, bool], output: Five) -> None:
-    out, mean, total, *last = output
-    ctx.mark_non_differentiable(mean, total, *last)
+def _keep(ctx: Any, inputs: tuple[Tensor, ...], keyword_only_inputs: dict[str, bool], output: Six) -> None:
+    out, kept, starts, states, *last = output
+    ctx.mark_non_differentiable(kept, starts, states, *last)
     ctx.set_materialize_grads(False)  # of the above there are none, not even zeros
-    ctx.save_for_backward(*inputs, mean if keyword_only_inputs["log"] else out, total)
+    ctx.save_for_backward(*inputs[:5], out, kept, starts, states)
     ctx.names = keyword_only_inputs
 
 

@@ -34,17 +34,16 @@ def _inputs(
 def case(tokens: int, vocabulary: int, width: int, rank: int | None = None) -> Case:
     """A dense head, or one of rank `rank`."""
     inner = rank or width
-    head = vocabulary * inner + (0 if rank is None else rank * width)
+    first = 0 if rank is None else rank * width
+    product, read = 2 * tokens * vocabulary * inner, tokens * width + vocabulary * inner + first
 
     def forward(dtype: torch.dtype) -> Work:
-        # The gradients are formed on the way forward: three products, and none on the way back.
-        flops = 6 * tokens * vocabulary * inner + (0 if rank is None else 2 * tokens * rank * width)
-        return Work(flops, dtype.itemsize * (2 * tokens * inner + 2 * head) + 8 * tokens)
+        # The loss alone: one product. Gradients that are wanted are formed here too, but count below.
+        return Work(product + 2 * tokens * first, dtype.itemsize * read + 8 * tokens)
 
     def backward(dtype: torch.dtype) -> Work:
-        # Each gradient is scaled in place; a low-rank head has its first map's two products left.
-        flops = 0 if rank is None else 4 * tokens * rank * width
-        return Work(flops, dtype.itemsize * 2 * (tokens * inner + head))
+        # Two products per map; what was read is read again, and has a gradient of its size.
+        return Work(2 * product + 4 * tokens * first, dtype.itemsize * 2 * read)
 
     return Case(
         name=f"T={tokens} V={vocabulary} d={width}" + ("" if rank is None else f" r={rank}"),
@@ -57,3 +56,6 @@ def case(tokens: int, vocabulary: int, width: int, rank: int | None = None) -> C
 
 
 CASES = (case(2048, 32000, 1024), case(8192, 50257, 4096), case(8192, 50257, 4096, 512))
+
+MORE = (case(8192, 32000, 4096), case(2048, 152064, 4096))
+"""Vocabularies smaller and larger than that, both even."""

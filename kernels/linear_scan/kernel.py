@@ -13,6 +13,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from kernels.triton import load_run, power_of_2, store_run, times
+
 BLOCK = 2048
 """Time steps a program holds at once, at most."""
 ELEMENTS_PER_THREAD = 8
@@ -30,23 +32,9 @@ def _then(a, b, c, d):
 @no_type_check
 def _complex_then(ar, ai, br, bi, cr, ci, dr, di):
     """`_then` for complex maps."""
-    return cr * ar - ci * ai, cr * ai + ci * ar, cr * br - ci * bi + dr, cr * bi + ci * br + di
-
-
-@triton.jit
-@no_type_check
-def _load_complex(x, t, mask, re):
-    """Real and imaginary parts of x[t]; `re` + 0i outside the mask."""
-    part = tl.arange(0, 2)[None, :]
-    other = tl.where(part == 0, re, 0.0)
-    return tl.split(tl.load(x + 2 * t[:, None] + part, mask=mask[:, None], other=other))
-
-
-@triton.jit
-@no_type_check
-def _store_complex(x, t, re, im, mask):
-    part = tl.arange(0, 2)[None, :]
-    tl.store(x + 2 * t[:, None] + part, tl.join(re, im), mask=mask[:, None])
+    slope_r, slope_i = times(cr, ci, ar, ai)
+    b_r, b_i = times(cr, ci, br, bi)
+    return slope_r, slope_i, b_r + dr, b_i + di
 
 
 @triton.jit
@@ -116,14 +104,13 @@ def _complex_forward(a, b, initial, h, n, REVERSE: tl.constexpr, BLOCK: tl.const
     last = 0 if REVERSE else BLOCK - 1
     blocks = tl.cdiv(n, BLOCK)
     for i in range(blocks):
-        t = (blocks - 1 - i if REVERSE else i) * BLOCK + lane
-        inside = t < n
-        a_r, a_i = _load_complex(a, t, inside, 1.0)
-        b_r, b_i = _load_complex(b, t, inside, 0.0)
+        first = (blocks - 1 - i if REVERSE else i) * BLOCK
+        a_r, a_i = load_run(a, first, 0, n, 1.0, BLOCK)
+        b_r, b_i = load_run(b, first, 0, n, 0.0, BLOCK)
         a_r, a_i, b_r, b_i = tl.associative_scan((a_r, a_i, b_r, b_i), 0, _complex_then, reverse=REVERSE)
-        h_r = a_r * carry_r - a_i * carry_i + b_r
-        h_i = a_r * carry_i + a_i * carry_r + b_i
-        _store_complex(h, t, h_r, h_i, inside)
+        h_r, h_i = times(a_r, a_i, carry_r, carry_i)
+        h_r, h_i = h_r + b_r, h_i + b_i
+        store_run(h, first, n, h_r, h_i, BLOCK)
         carry_r = tl.sum(tl.where(lane == last, h_r, 0.0))
         carry_i = tl.sum(tl.where(lane == last, h_i, 0.0))
 
@@ -133,28 +120,26 @@ def _complex_forward(a, b, initial, h, n, REVERSE: tl.constexpr, BLOCK: tl.const
 def _complex_backward(g, a, h, initial, da, db, dinitial, n, REVERSE: tl.constexpr, BLOCK: tl.constexpr):
     """`_backward` with conjugates: s_t = g_t + conj(a_(t+1)) s_(t+1), db_t = s_t, da_t = s_t conj(h_(t-1))."""
     row = tl.program_id(0).to(tl.int64)
-    first = 2 * row * n
-    g, a, h, da, db = g + first, a + first, h + first, da + first, db + first
+    start = 2 * row * n
+    g, a, h, da, db = g + start, a + start, h + start, da + start, db + start
     lane = tl.arange(0, BLOCK)
     last = BLOCK - 1 if REVERSE else 0
     step = -1 if REVERSE else 1
     carry_r, carry_i = 0.0, 0.0
     blocks = tl.cdiv(n, BLOCK)
     for i in range(blocks):
-        t = (i if REVERSE else blocks - 1 - i) * BLOCK + lane
-        inside = t < n
-        later, earlier = t + step, t - step
-        has_later = inside & (later >= 0) & (later < n)
-        has_earlier = inside & (earlier >= 0) & (earlier < n)
-        s_r, s_i = _load_complex(g, t, inside, 0.0)
-        a_r, a_i = _load_complex(a, later, has_later, 1.0)
-        h_r, h_i = _load_complex(h, earlier, has_earlier, 0.0)
-        h_r = tl.where(has_earlier, h_r, tl.load(initial + 2 * row))
-        h_i = tl.where(has_earlier, h_i, tl.load(initial + 2 * row + 1))
+        first = (i if REVERSE else blocks - 1 - i) * BLOCK
+        s_r, s_i = load_run(g, first, 0, n, 0.0, BLOCK)
+        a_r, a_i = load_run(a, first + step, 0, n - 1 if REVERSE else n, 1.0, BLOCK)
+        h_r, h_i = load_run(h, first - step, 0, n if REVERSE else n - 1, 0.0, BLOCK)
+        begins = first + lane == (n - 1 if REVERSE else 0)
+        h_r = tl.where(begins, tl.load(initial + 2 * row), h_r)
+        h_i = tl.where(begins, tl.load(initial + 2 * row + 1), h_i)
         a_r, a_i, s_r, s_i = tl.associative_scan((a_r, -a_i, s_r, s_i), 0, _complex_then, reverse=not REVERSE)
-        s_r, s_i = a_r * carry_r - a_i * carry_i + s_r, a_r * carry_i + a_i * carry_r + s_i
-        _store_complex(db, t, s_r, s_i, inside)
-        _store_complex(da, t, s_r * h_r + s_i * h_i, s_i * h_r - s_r * h_i, inside)
+        carried_r, carried_i = times(a_r, a_i, carry_r, carry_i)
+        s_r, s_i = carried_r + s_r, carried_i + s_i
+        store_run(db, first, n, s_r, s_i, BLOCK)
+        store_run(da, first, n, s_r * h_r + s_i * h_i, s_i * h_r - s_r * h_i, BLOCK)
         carry_r = tl.sum(tl.where(lane == last, s_r, 0.0))
         carry_i = tl.sum(tl.where(lane == last, s_i, 0.0))
     end = a + 2 * (n - 1 if REVERSE else 0)
@@ -164,7 +149,7 @@ def _complex_backward(g, a, h, initial, da, db, dinitial, n, REVERSE: tl.constex
 
 
 def _launch(n: int) -> dict[str, int]:
-    block = min(BLOCK, max(16, triton.next_power_of_2(n)))
+    block = min(BLOCK, power_of_2(n))
     return {"BLOCK": block, "num_warps": max(1, block // (32 * ELEMENTS_PER_THREAD))}
 
 

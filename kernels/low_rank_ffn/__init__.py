@@ -1,4 +1,4 @@
-"""A feed-forward network of four thin maps, d -> r -> f -> r -> d, whose f hidden features never reach memory."""
+"""A feed-forward network of four thin maps, d -> r -> f -> r -> d, whose f hidden features never exist all at once."""
 
 from __future__ import annotations
 
@@ -37,8 +37,9 @@ def low_rank_ffn(
 
     Returns
     -------
-    The network's output. The kernel runs E, the activation and C as one, and keeps nothing of size f for the
-    backward pass, which computes it again in slices of at most 64 MiB.
+    The network's output. At ranks up to 128 one kernel runs E, the activation and C; else they take a slice of
+    tokens at a time, whose hidden layer has at most 128 MiB. For more than 128 tokens nothing of size f is kept for
+    the backward pass, which computes it again in slices.
 
     Raises
     ------
@@ -51,10 +52,13 @@ def low_rank_ffn(
     from kernels.low_rank_ffn import autograd
 
     z = reference.activated(F.linear(x, down), at_rank)
-    middle = autograd.hidden_map(
-        z.reshape(-1, z.shape[-1]), *(w if w.stride(-1) == 1 else w.contiguous() for w in (expand, contract)),
-        gelu=activation == "gelu",
-    )  # fmt: skip
+    # Under autocast z has the precision of F.linear, and the maps between must have it too.
+    maps = [w.to(z.dtype) for w in (expand, contract)]
+    if z.numel() <= autograd.FEW * z.shape[-1]:
+        middle = reference.hidden_map(z, *maps, activation=activation)
+    else:
+        maps = [w if w.stride(-1) == 1 else w.contiguous() for w in maps]
+        middle = autograd.hidden_map(z.reshape(-1, z.shape[-1]), *maps, gelu=activation == "gelu")
     return F.linear(reference.activated(middle.reshape(z.shape), at_rank), up)
 
 

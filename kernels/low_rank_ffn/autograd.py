@@ -5,20 +5,81 @@ from typing import Any
 import torch
 from torch import Tensor
 
-SLICE_BYTES = 64 << 20
-"""Hidden activations that the backward pass holds at once; it holds as many gradients beside them."""
+HELD_BYTES = {1: 128 << 20, 2: 104 << 20}
+"""Hidden activations that exist at once, and in the backward pass, where there are two of each, those and their
+gradients."""
+
+FEW = 128
+"""Up to so many tokens the definition runs: a kernel spares nothing, and Python takes longer than the GPU."""
+
+FUSED = 128
+"""The largest rank for which nothing of size f reaches memory. Above, the way there and back costs less than reading
+all of E and C once per tile of tokens."""
+
+FUSED_TILES = 96
+"""Tiles of 64 tokens from which on the fused kernel, one program each, keeps most of an H100's 132 processors busy."""
+
+TILES = 264
+"""Tiles of 128 tokens and 256 features from which on the kernels form the hidden layer: two for each processor.
+
+For less, cuBLAS chooses smaller tiles, and the memory that the kernels spare is in L2.
+"""
+
+
+def tiled(z: Tensor, expand: Tensor, contract: Tensor) -> bool:
+    """Whether the kernels form the hidden layer, else cuBLAS does.
+
+    The kernels want half precision (in single precision cuBLAS is as fast), enough tiles, and rows that start at
+    multiples of 16 bytes, or the GPU's copy engine cannot fetch them.
+    """
+    size, tiles = z.element_size(), -(-len(z) // 128) * -(-len(expand) // 256)
+    even = all(
+        x.stride(1) == 1 and all(n * size % 16 == 0 for n in (x.shape[1], x.stride(0), x.storage_offset()))
+        for x in (z, expand, contract)
+    )
+    return even and size == 2 and tiles >= TILES
+
+
+def fused(z: Tensor, expand: Tensor, contract: Tensor) -> bool:
+    """Whether one kernel does all."""
+    return tiled(z, expand, contract) and z.shape[1] <= FUSED and -(-len(z) // 64) >= FUSED_TILES
+
+
+def slice_tokens(tokens: int, features: int, itemsize: int, count: int) -> int:
+    """Return the tokens of a slice: a multiple of 128, the height of a product's tile; all slices are about as high."""
+    most = max(HELD_BYTES[count] // (max(features, 1) * itemsize) // 128 * 128, 128)
+    slices = max(-(-tokens // most), 1)
+    return max(min(tokens, -(-tokens // (128 * slices)) * 128), 1)
+
+
+def _held(z: Tensor, expand: Tensor, count: int) -> Tensor:
+    """Return room for `count` tensors of a slice's hidden size."""
+    return z.new_empty(count, slice_tokens(len(z), len(expand), z.element_size(), count), len(expand))
 
 
 @torch.library.custom_op("kernels::low_rank_ffn", mutates_args=())
 def hidden_map(z: Tensor, expand: Tensor, contract: Tensor, *, gelu: bool) -> Tensor:
-    """Return contract act(expand z) for tokens z (T, r)."""
+    """Return contract act(expand z) for tokens z (T, r), in one kernel or a slice of tokens at a time."""
     from kernels.low_rank_ffn import kernel
 
-    return kernel.hidden_map(z, expand, contract, gelu=gelu)
+    if fused(z, expand, contract):
+        return kernel.fused(z, expand, contract, gelu=gelu)
+    out, (held,), tiles = z.new_empty(z.shape), _held(z, expand, 1), tiled(z, expand, contract)
+    for tokens, part in zip(z.split(len(held)), out.split(len(held)), strict=True):
+        hidden = held[: len(tokens)]
+        if tiles:
+            kernel.form(tokens, expand, hidden, gelu=gelu)
+        else:
+            torch.mm(tokens, expand.T, out=hidden)
+            kernel.activate(hidden, gelu=gelu)
+        torch.mm(hidden, contract.T, out=part)
+    return out
 
 
 @hidden_map.register_fake
 def _(z: Tensor, expand: Tensor, contract: Tensor, *, gelu: bool) -> Tensor:
+    if not fused(z, expand, contract):
+        _held(z, expand, 1)  # a prediction of memory sees it
     return z.new_empty(z.shape)
 
 
@@ -26,37 +87,33 @@ def _(z: Tensor, expand: Tensor, contract: Tensor, *, gelu: bool) -> Tensor:
 def hidden_map_backward(
     g: Tensor, z: Tensor, expand: Tensor, contract: Tensor, *, gelu: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the gradients of z, expand and contract, a slice of hidden features at a time.
+    """Return the gradients of z, expand and contract, a slice of tokens at a time.
 
-    Per slice: H = z E^T again, A = act(H) and B = (g C) act'(H) in place; dE = B^T z and dC = g^T A are complete, and
-    only dz += B E adds up over the slices.
+    Per slice: A = act(H) with H = z E^T again, and B = (g C) act'(H); dz = B E is complete, while dE += B^T z and
+    dC += g^T A add up over the slices.
     """
     from kernels.low_rank_ffn import kernel
 
     dz, d_expand, d_contract = z.new_empty(z.shape), torch.empty_like(expand), torch.empty_like(contract)
-    step = slice_features(len(z), len(expand), z.element_size())
-    scratch = z.new_empty(2, len(z) * step)
-    for start in range(0, len(expand), step):
-        part = slice(start, start + step)
-        up, down = expand[part], contract[:, part]
-        hidden, gradient = (x[: len(z) * len(up)].view(len(z), len(up)) for x in scratch)
-        torch.mm(z, up.T, out=hidden)
-        torch.mm(g, down, out=gradient)
-        kernel.both(hidden, gradient, gelu=gelu)
-        torch.mm(gradient.T, z, out=d_expand[part])
-        d_contract[:, part] = g.T @ hidden
-        dz.addmm_(gradient, up, beta=float(start > 0))
+    held, tiles = _held(z, expand, 2), tiled(z, expand, contract)
+    slices = zip(*(x.split(held.shape[1]) for x in (z, g, dz)), strict=True)
+    for number, (tokens, sent, d_tokens) in enumerate(slices):
+        hidden, gradient = held[:, : len(tokens)]
+        if tiles:
+            kernel.through(tokens, sent, expand, contract, hidden, gradient, gelu=gelu)
+        else:
+            torch.mm(sent, contract, out=gradient)
+            torch.mm(tokens, expand.T, out=hidden)
+            kernel.both(hidden, gradient, gelu=gelu)
+        d_expand.addmm_(gradient.T, tokens, beta=float(number > 0))
+        d_contract.addmm_(sent.T, hidden, beta=float(number > 0))
+        torch.mm(gradient, expand, out=d_tokens)
     return dz, d_expand, d_contract
-
-
-def slice_features(tokens: int, features: int, itemsize: int) -> int:
-    """Return the hidden features of a slice: a multiple of 128, the width of a matrix product's tile."""
-    return min(features, max(SLICE_BYTES // (max(tokens, 1) * itemsize) // 128 * 128, 128))
 
 
 @hidden_map_backward.register_fake
 def _(g: Tensor, z: Tensor, expand: Tensor, contract: Tensor, *, gelu: bool) -> tuple[Tensor, Tensor, Tensor]:
-    z.new_empty(2, len(z) * slice_features(len(z), len(expand), z.element_size()))  # a prediction of memory sees it
+    _held(z, expand, 2)  # a prediction of memory sees it
     return z.new_empty(z.shape), torch.empty_like(expand), torch.empty_like(contract)
 
 

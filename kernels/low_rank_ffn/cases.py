@@ -47,8 +47,12 @@ def case(tokens: int, width: int, rank: int, at_rank: str | None = None) -> Case
         forward=forward,
         backward=backward,
         k=4.0,
-        why="the gradient at rank r is rounded once per slice of hidden features: 8 times at most, and sqrt(8) < 4",
+        why="the gradients of E and C are rounded once per slice of tokens: 8 times at most, and sqrt(8) < 4",
     )
 
 
 CASES = (case(4096, 1024, 128), case(16384, 4096, 512), case(16384, 4096, 512, "relu"))
+
+RANKS, TOKENS = (16, 64, 128, 256, 512, 1024), (1, 64, 1024, 16384, 65536)
+MORE = tuple(case(tokens, 4096, rank) for rank in RANKS for tokens in TOKENS)
+"""Sizes at which nothing but the definition is a rival: from decoding to long batches, from thin to wide ranks."""

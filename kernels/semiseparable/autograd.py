@@ -8,7 +8,7 @@ from torch import Tensor
 
 @torch.library.custom_op("kernels::semiseparable", mutates_args=())
 def semiseparable(x: Tensor, a: Tensor, b: Tensor, c: Tensor, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-    """(T + U V^T) x for x of shape (B, N, d) and, for the gradient, V^T x in float32."""
+    """(T + U V^T) x for x of shape (B, N, d) and, for the gradient, V^T x."""
     from kernels.semiseparable import kernel
 
     x, a, b, c, u, v = (tensor.contiguous() for tensor in (x, a, b, c, u, v))
@@ -18,8 +18,7 @@ def semiseparable(x: Tensor, a: Tensor, b: Tensor, c: Tensor, u: Tensor, v: Tens
 
 @semiseparable.register_fake
 def _(x: Tensor, a: Tensor, b: Tensor, c: Tensor, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-    w = x.new_empty((x.shape[0], v.shape[-1], x.shape[-1]), dtype=torch.float32)
-    return x.new_empty(x.shape), w
+    return x.new_empty(x.shape), x.new_empty((x.shape[0], v.shape[-1], x.shape[-1]))
 
 
 @torch.library.custom_op("kernels::semiseparable_backward", mutates_args=())
@@ -30,8 +29,7 @@ def semiseparable_backward(
     from kernels.semiseparable import kernel
 
     g, x, a, b, c, u, v = (tensor.contiguous() for tensor in (g, x, a, b, c, u, v))
-    projected = kernel.project(u, g)
-    return kernel.apply(g, a, c, b, v, projected), *kernel.parameters(g, x, w, projected)
+    return kernel.gradients(g, x, a, b, c, v, w, kernel.project(u, g))
 
 
 @semiseparable_backward.register_fake

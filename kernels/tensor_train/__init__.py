@@ -9,6 +9,9 @@ from torch import Tensor
 from kernels.dispatch import implementation
 from kernels.tensor_train import autograd, reference
 
+WIDEST = 128
+"""Columns of a core up to which a token's tile of hidden states is kept on chip."""
+
 
 def tensor_train(
     index: Int[Tensor, "*T"],
@@ -53,7 +56,7 @@ def tensor_train(
         raise ValueError(f"tensor_train: index is {index.dtype}; allowed are torch.int32 and torch.int64")
     if implementation(core1) == "reference":
         return reference.tensor_train(index, core1, core2, phase, width)
-    return autograd.tensor_train(index, core1 * phase.cos()[:, None], core2, width)
+    return autograd.tensor_train(index, core1, core2, phase, width)
 
 
 def tensor_train_logits(
@@ -65,8 +68,10 @@ def tensor_train_logits(
 ) -> Float[Tensor, "*T V"]:
     """Inner products of hidden states with the first `vocabulary` rows of the same table, which is never built.
 
-    Two matrix products for each chunk of tokens, v1 r d2 (d1 + v2) multiplications a token instead of V d.
-    It is plain PyTorch on every device; the backward pass forms a chunk's intermediate again.
+    v1 r d2 (d1 + v2) multiplications a token instead of V d, and in the backward pass as many again for each of hidden
+    states and cores. Kernels run in half precision, with every input of one dtype and cores at most 128 wide; their
+    rows of logits start at multiples of 64 elements, and so are not contiguous unless v1 v2 is one. The definition
+    runs everywhere else.
 
     Raises
     ------
@@ -74,9 +79,15 @@ def tensor_train_logits(
         If dtypes differ, or the width of `hidden` or `vocabulary` does not fit.
     """
     _check(core1, core2, phase, hidden.shape[-1])
-    if not 1 <= vocabulary <= len(core1) * len(core2):
-        raise ValueError(f"tensor_train: vocabulary is {vocabulary}; the cores allow 1 to {len(core1) * len(core2)}")
-    return reference.tensor_train_logits(hidden, core1, core2, phase, vocabulary)
+    (v1, _, d1), (v2, _, d2) = core1.shape, core2.shape
+    if not 1 <= vocabulary <= v1 * v2:
+        raise ValueError(f"tensor_train: vocabulary is {vocabulary}; the cores allow 1 to {v1 * v2}")
+    half = hidden.dtype == core1.dtype and hidden.dtype in (torch.bfloat16, torch.float16)
+    if implementation(hidden) == "reference" or not half or max(d1, d2) > WIDEST:
+        return reference.tensor_train_logits(hidden, core1, core2, phase, vocabulary)
+    scaled = (core1 * phase.cos()[:, None])[: -(-vocabulary // v2)]
+    logits = autograd.logits(hidden.reshape(-1, hidden.shape[-1]), scaled, core2, vocabulary)
+    return logits.reshape(*hidden.shape[:-1], vocabulary)
 
 
 def _check(core1: Tensor, core2: Tensor, phase: Tensor, width: int) -> None:

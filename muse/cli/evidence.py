@@ -152,7 +152,7 @@ def _renewed(settings: Settings, ledger: Ledger, records: list[Record]) -> list[
 
     templates, words = _templates(settings), load(ENGLISH, _templates(settings) / "messages")
     quotes = Quotes(records, lambda record: stale(record, ledger), ledger.claims)
-    return blocks.renewed(settings.root, settings.path("reports"), blocks.renderer(quotes, words, templates))
+    return blocks.renewed(settings.root, settings.path("reports"), blocks.renderer(records, quotes, words, templates))
 
 
 def _committed(settings: Settings) -> list[Record]:

@@ -16,6 +16,7 @@ from muse.probes.given import (
     OfAttention,
     OfCapacity,
     OfCurvature,
+    OfDecoding,
     OfFormula,
     OfGrowth,
     OfMemory,
@@ -118,6 +119,7 @@ PROBES: dict[str, Signature] = {
     "operator_memory": _probe("operator_memory", {"extra_bytes": "bytes"}, OfOperator, needs=_GPU),
     "operator_memory_growth": _probe("operator_memory_growth", _OF_SLOPE, OfOperatorGrowth, needs=_GPU),
     "operator_time_growth": _probe("operator_time_growth", _OF_SLOPE, OfOperatorGrowth, needs=_GPU, timed=True),
+    "decoding_time": _probe("decoding_time", {"cost": "ratio"}, OfDecoding, needs=_GPU, timed=True),
     "operator_operations": _probe("operator_operations", _OF_SLOPE, OfOperatorGrowth),
     "operator_parameters": _probe("operator_parameters", {"saved": "ratio"} | _OF_SLOPE, OfOperatorParameters),
     "resolvent_bounds": _probe(

@@ -200,7 +200,10 @@ Operator = Literal[
     "low_rank_ffn",
     "semiseparable",
     "tensor_train",
+    "tensor_train_logits",
 ]
+HOMES = {"tensor_train_logits": "tensor_train"}
+"""Operators that live in another's folder of `kernels`; the others have one of their own name."""
 Rival = Literal[
     "reference",
     "compiled",
@@ -211,6 +214,7 @@ Rival = Literal[
     "dense",
     "embedding",
     "fla",
+    "flex",
     "liger",
     "sdpa",
 ]
@@ -232,6 +236,14 @@ class OfOperatorGrowth(Data):
 
     operator: Literal["bk_core", "hyperbolic_attention", "linear_attention", "linear_scan"]
     lengths: Sizes
+
+
+class OfDecoding(Data):
+    """Sequences that linear attention goes on with by a token."""
+
+    sequences: Size
+    heads: Size
+    width: Size
 
 
 class OfOperatorParameters(Data):

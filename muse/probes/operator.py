@@ -30,21 +30,22 @@ LONG, FEW = 2.0, 5
 def measure(claim: Claim, bench: Bench) -> Measurement:
     """The seconds of a pass, their ratio to the floor's or to a rival's (cost), or a rival's to them (speedup).
 
+    The record tells the seconds of all of them.
     The floor is the longer of the work's bytes at the bandwidth of a copy and its operations at the rate of a matrix
     product, both timed in the same rounds. Nothing is timed before the operator agrees with its definition.
     Raises Disagreement where it does not, Unmeasured where a rival is missing or wrong or where CUDA fails.
     """
     mine = subject(claim)
     rival = claim.given["against"] if claim.quantity in ("cost", "speedup") else None
-    found, how = _times(mine, rival, bench, with_ceilings=claim.quantity == "floor_ratio")
+    found, how = _times(mine, rival, bench)
+    found["floor"] = [floor(mine.work, *pair) for pair in zip(found["copy"], found["product"], strict=True)]
     match claim.quantity:
         case "speedup":
             taken = ratio(found["rival"], found["mine"])
         case "cost":
             taken = ratio(found["mine"], found["rival"])
         case "floor_ratio":
-            pairs = zip(found["copy"], found["product"], strict=True)
-            taken = ratio(found["mine"], [floor(mine.work, copy, product) for copy, product in pairs])
+            taken = ratio(found["mine"], found["floor"])
         case _:
             own = found["mine"]
             taken = replace(ratio(own, [1.0] * len(own)), scope=Scope.MEASURED)
@@ -70,20 +71,17 @@ def subject(claim: Claim) -> Subject:
     return Subject(given["operator"], given["case"], given.get("dtype", "bfloat16"), both=given.get("passes") == "both")
 
 
-def _times(
-    mine: Subject, rival: str | None, bench: Bench, *, with_ceilings: bool
-) -> tuple[dict[str, list[float]], dict[str, Any]]:
+def _times(mine: Subject, rival: str | None, bench: Bench) -> tuple[dict[str, list[float]], dict[str, Any]]:
     """Seconds by name, one sample per round, and how they were taken; claims of the same pair share them."""
     environment, timeout = bench.settings.environment, bench.settings.timeout
 
     def answer() -> tuple[dict[str, list[float]], dict[str, Any]]:
         samples: dict[str, list[float]] = {}
         how: dict[str, Any] = {}
-        asked = mine, rival, with_ceilings
         since = tuned.recall(bench.settings)
         with (
             machine.lease(exclusive=True),
-            worker(_rounds, *asked, environment=environment, timeout=timeout, kept_for=mine.operator) as one_round,
+            worker(_rounds, mine, rival, environment=environment, timeout=timeout, kept_for=mine.operator) as one_round,
         ):
 
             def noted() -> None:
@@ -99,23 +97,18 @@ def _times(
         tuned.keep(bench.readings.parent, since)
         return samples, how
 
-    samples, how = bench.reading({"times": asdict(mine), "rival": rival, "ceilings": with_ceilings}, answer)
+    samples, how = bench.reading({"times": asdict(mine), "rival": rival}, answer)
     return samples, how
 
 
-def _rounds(
-    mine: Subject,
-    rival: str | None,
-    with_ceilings: bool,  # noqa: FBT001  # pickled
-) -> Callable[[], tuple[dict[str, float], dict[str, Any]]]:
+def _rounds(mine: Subject, rival: str | None) -> Callable[[], tuple[dict[str, float], dict[str, Any]]]:
     """In the timing process: require agreement, make the calls, warm up, and give a function that times each once."""
     device, shuffle = gpu(), random.Random(0)
     subjects = {"mine": mine} | ({"rival": mine.against(rival)} if rival else {})
     for one in subjects.values():
         one.require_agreement(device)
     calls: dict[str, Call] = {name: one.prepare(device) for name, one in subjects.items()}
-    if with_ceilings:
-        calls |= ceilings(DTYPES[mine.dtype], device)
+    calls |= ceilings(DTYPES[mine.dtype], device)
     counts = {name: repeats(call) for name, call in calls.items()}
     how = {"rival" if name == "rival" else "operator": one.how(device) for name, one in subjects.items()}
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 from itertools import cycle
 from statistics import median
+from time import perf_counter
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from kernels.dispatch import implementation
 from muse.errors import Unmeasured
 from muse.probes.operators import DTYPES, Inputs, operator
 from muse.probes.peers import PEERS, leaf, peer
+from muse.probes.timing import CYCLES
 
 Call = Callable[[], object]
 
@@ -28,8 +30,10 @@ COPIED = 2**30
 """Bytes of the copy that measures the memory's bandwidth."""
 SIDE = 8192
 """Rows and columns of the matrix product that measures the arithmetic's rate."""
-AHEAD = 4_000_000
-"""Cycles for which the GPU waits, while the CPU launches a call whose time is then the GPU's alone."""
+AHEAD, LONGEST = 250_000, 64_000_000
+"""Cycles for which the GPU waits at first and at most, while the CPU launches a call whose time is then the GPU's."""
+MOST = 25
+"""How often to call for one sample, at most."""
 SHORTEST = 5e-3
 """Seconds that the calls of one sample last together."""
 LONG = 0.5
@@ -175,17 +179,23 @@ def repeats(call: Call) -> int:
     if (once := seconds(call, 1)) > LONG:
         return 1
     call()
-    return min(100, max(1, round(SHORTEST / max(min(once, seconds(call, 3)), 1e-7))))
+    return min(MOST, max(1, round(SHORTEST / max(min(once, seconds(call, 3)), 1e-7))))
 
 
 def seconds(call: Call, times: int) -> float:
-    """The median time of a call on the GPU."""
-    found = []
-    for _ in range(times):
+    """The median time of a call on the GPU, which waits longer where it has begun before all was launched."""
+    found: list[tuple[torch.cuda.Event, torch.cuda.Event]] = []
+    ahead = AHEAD
+    while len(found) < times:
         begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        torch.cuda._sleep(AHEAD)  # noqa: SLF001  # no public call keeps a GPU waiting
+        torch.cuda._sleep(ahead)  # noqa: SLF001  # no public call keeps a GPU waiting
         begin.record()
+        since = perf_counter()
         call()
+        launching = int(CYCLES * (perf_counter() - since))
+        if begin.query() and ahead < LONGEST:
+            ahead = min(2 * max(ahead, launching), LONGEST)
+            continue
         end.record()
         found.append((begin, end))
     torch.cuda.synchronize()

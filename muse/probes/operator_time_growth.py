@@ -19,20 +19,23 @@ BASELINE = 16
 """Tokens at which a call costs what it costs at any length, and little else."""
 ROWS = {"bk_core": 2048, "hyperbolic_attention": 32, "linear_attention": 128, "linear_scan": 12288}
 """Sequences at once: enough to fill the GPU at every length."""
+LONG, LONG_ROWS = 16384, {"bk_core": 512, "linear_attention": 16, "linear_scan": 512}
+"""From more tokens than this on, fewer sequences do, too many for the cache all the same, and more would not fit."""
 DTYPE = {"bk_core": torch.float32, "linear_scan": torch.float32}
 
 
 def measure(claim: Claim, bench: Bench) -> Measurement:
     """The slope of the time over the time at a handful of tokens."""
     name, lengths = claim.given["operator"], claim.given["lengths"]
-    calls = {str(n): partial(call, name, n) for n in (BASELINE, *lengths)}
+    rows = (LONG_ROWS if max(lengths) > LONG else ROWS)[name]
+    calls = {str(n): partial(call, name, n, rows) for n in (BASELINE, *lengths)}
     middle = {int(n): median(samples) for n, samples in times(calls, bench, "replayed").items()}
     return slope(lengths, [middle[n] for n in lengths], Scope.MEASURED, baseline=middle[BASELINE])
 
 
-def call(name: str, tokens: int, device: torch.device) -> Callable[[], object]:
+def call(name: str, tokens: int, rows: int, device: torch.device) -> Callable[[], object]:
     """One forward pass of an operator at `tokens`, in the precision of its own case."""
-    made = sized(name, tokens, ROWS[name]).make_inputs(device, DTYPE.get(name, torch.bfloat16), 0)
+    made = sized(name, tokens, rows).make_inputs(device, DTYPE.get(name, torch.bfloat16), 0)
     function = operator(name).call
 
     def once() -> object:

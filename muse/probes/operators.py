@@ -16,6 +16,7 @@ from torch import Tensor
 
 from kernels.case import Case, excesses
 from muse.errors import Disagreement, UsageError
+from muse.probes.given import HOMES
 
 DTYPES = {name: getattr(torch, name) for name in ("float32", "float16", "bfloat16", "complex64")}
 
@@ -25,12 +26,15 @@ Inputs = Mapping[str, Any]
 ONE_NUMBER = 8
 """How much more a gradient of a single number may err: the definition's own error there can be small by chance."""
 
+_ROWS, _BESIDE = (slice(4), slice(16384)), (slice(4), slice(16383))
 PARTS: dict[str, dict[str, tuple[slice, ...]]] = {
-    "bk_core": dict.fromkeys("abcz", (slice(4),)),
+    "bk_core": {"a": _ROWS, "b": _BESIDE, "c": _BESIDE, "z": (slice(4),)},
     "hyperbolic_attention": dict.fromkeys("qkv", (slice(1), slice(2), slice(700))),
     "hyperbolic_scan": dict.fromkeys("ab", (slice(4), slice(1024))),
     "linear_attention": dict.fromkeys("qkv", (slice(1), slice(4))),
     "linear_scan": dict.fromkeys("ab", (slice(1), slice(16))),
+    "low_rank_ffn": {"x": (slice(16384),)},
+    "tensor_train_logits": {"hidden": (slice(1024),)},
 }
 """The part of some operators' inputs on which agreement is checked: the whole is too much for the definition."""
 
@@ -103,11 +107,22 @@ class Operator:
 
 def operator(name: str) -> Operator:
     """An operator by its name in `kernels`."""
-    module, cases = import_module(f"kernels.{name}"), import_module(f"kernels.{name}.cases")
-    defined = getattr(import_module(f"kernels.{name}.reference"), name)
+    home = f"kernels.{HOMES.get(name, name)}"
+    defined = getattr(import_module(f"{home}.reference"), name)
     adapt = ADAPTED.get(name)
     definition = adapt(defined) if adapt else defined
-    return Operator(name, getattr(module, name), definition, {case.name: case for case in cases.CASES})
+    every = (*benchmarked(name), *getattr(import_module(f"{home}.cases"), "MORE", ()))
+    return Operator(name, getattr(import_module(home), name), definition, {case.name: case for case in every})
+
+
+def benchmarked(name: str) -> tuple[Case, ...]:
+    """The sizes at which an operator is timed beside everybody else; claims have more."""
+    cases: tuple[Case, ...]
+    if name in HOMES:
+        cases = import_module(f"kernels.{HOMES[name]}.cases").LOGITS
+    else:
+        cases = import_module(f"kernels.{name}.cases").CASES
+    return cases
 
 
 def sized(name: str, tokens: int, rows: int) -> Case:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -151,6 +152,31 @@ def _points(inputs: dict[str, Any], definition: Callable[..., Tensor]) -> dict[s
     return {name: inputs[name] for name in ("q", "k", "v", "causal")}
 
 
+def _flex(q: Tensor, k: Tensor, v: Tensor, *, causal: bool, **ball: Tensor) -> Tensor:
+    """The same score as a modification of flex attention's: of q . k, given both squares."""
+    flex, beta, curvature = import_module("torch.nn.attention.flex_attention"), ball["beta"], ball["curvature"]
+    qq, kk = (curvature * x.float().square().sum(-1) for x in (q, k))
+    steepness = -2 * beta / curvature.sqrt()
+
+    def score(product: Tensor, batch: Tensor, head: Tensor, n: Tensor, m: Tensor) -> Tensor:
+        q_square, k_square = qq[batch, head, n], kk[batch, head, m]
+        apart = (q_square + k_square - 2 * curvature * product).relu() / ((1 - q_square) * (1 - k_square))
+        return steepness * torch.asinh(apart.sqrt())
+
+    mask = flex.create_block_mask(_earlier, None, None, q.shape[2], k.shape[2], device=q.device) if causal else None
+    attend = _compiled(flex.flex_attention, "inductor" if q.is_cuda else "eager")
+    return attend(q, k, v, score_mod=score, block_mask=mask, scale=1.0)
+
+
+@cache
+def _compiled(function: Callable[..., Tensor], backend: str) -> Callable[..., Tensor]:
+    return torch.compile(function, backend=backend)
+
+
+def _earlier(batch: Tensor, head: Tensor, n: Tensor, m: Tensor) -> Tensor:
+    return n >= m
+
+
 def _full_rank(inputs: dict[str, Any], definition: Callable[..., Tensor]) -> dict[str, Any]:
     x, features = inputs["x"], len(inputs["expand"])
     random = torch.Generator(x.device).manual_seed(0)
@@ -160,6 +186,18 @@ def _full_rank(inputs: dict[str, Any], definition: Callable[..., Tensor]) -> dic
         return made.to(x.dtype)
 
     return {"x": x, "up": weights(features, x.shape[-1]), "down": weights(x.shape[-1], features)}
+
+
+def _head(inputs: dict[str, Any], definition: Callable[..., Tensor]) -> dict[str, Any]:
+    """A dense head of the same width, its vocabulary rounded up to what the matrix library is fast at."""
+    hidden, rows = inputs["hidden"], -(-inputs["vocabulary"] // 64) * 64
+    random = torch.Generator(hidden.device).manual_seed(0)
+    weight = torch.randn(rows, hidden.shape[-1], generator=random, device=hidden.device) * hidden.shape[-1] ** -0.5
+    return {"hidden": hidden, "weight": weight.to(hidden.dtype)}
+
+
+def _projected(hidden: Tensor, weight: Tensor) -> Tensor:
+    return F.linear(hidden, weight)
 
 
 def _dense(x: Tensor, up: Tensor, down: Tensor) -> Tensor:
@@ -192,7 +230,10 @@ def _solved(lower: Tensor, middle: Tensor, upper: Tensor, x: Tensor) -> Tensor:
 
 PEERS: dict[str, dict[str, Peer]] = {
     "bk_core": {"cusparse": Peer(solve, arrange=_shifted, truth=_solved, differentiable=False)},
-    "hyperbolic_attention": {"sdpa": Peer(_flash, arrange=_points, truth=_softmax)},
+    "hyperbolic_attention": {
+        "flex": Peer(_flex, differentiable=False),
+        "sdpa": Peer(_flash, arrange=_points, truth=_softmax),
+    },
     "linear_attention": {"fla": Peer(_fla, "fla", "fla-core", arrange=_tokens_first, fits=_plain_fit)},
     "linear_cross_entropy": {
         "cut_cross_entropy": Peer(_cut, "cut_cross_entropy", "cut-cross-entropy"),
@@ -206,4 +247,5 @@ PEERS: dict[str, dict[str, Peer]] = {
     },
     "low_rank_ffn": {"dense": Peer(_dense, arrange=_full_rank, truth=_dense)},
     "tensor_train": {"embedding": Peer(_embedding, arrange=_table, truth=_embedding)},
+    "tensor_train_logits": {"dense": Peer(_projected, arrange=_head, truth=_projected)},
 }

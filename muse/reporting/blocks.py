@@ -2,23 +2,27 @@
 
 Such a part stands between two lines, `<!-- muse: findings -->` and `<!-- /muse -->`, and its template, Markdown
 in which `figure("claim id", "unit")` stands for a figure, in `blocks/findings.md` of the templates' folder.
+A second word, as in `<!-- muse: timings bk_core -->`, is what the template calls `of`.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 
 from muse.errors import MuseError, UsageError
+from muse.reporting import figures
 from muse.reporting.quotes import Quotes
+from muse.reporting.timings import Timing, timings
 from muse.reporting.words import Words
+from muse.store.record import Record
 
-_BEGIN = re.compile(r"<!-- muse: (?P<name>[\w-]+) -->")
+_BEGIN = re.compile(r"<!-- muse: (?P<name>[\w-]+( [\w-]+)?) -->")
 _END = "<!-- /muse -->"
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 
@@ -95,8 +99,8 @@ def blocks(path: Path, text: str) -> Iterator[Block]:
         raise UsageError(f"{path}:{begun}: the block {name!r} is not closed by {_END}")
 
 
-def renderer(quotes: Quotes, words: Words, templates: Path) -> Callable[[str], str]:
-    """What gives a block's text by its name.
+def renderer(records: Sequence[Record], quotes: Quotes, words: Words, templates: Path) -> Callable[[str], str]:
+    """What gives a block's text by its name, and by the second word where there is one.
 
     It raises UsageError for an unknown name, and MuseError where a template names an unknown claim.
     """
@@ -113,16 +117,25 @@ def renderer(quotes: Quotes, words: Words, templates: Path) -> Callable[[str], s
             raise MuseError(f"no claim {address!r}")
         return quotes.figure(address, words, unit)
 
-    def render(name: str) -> str:
+    def render(words: str) -> str:
+        name, _, of = words.partition(" ")
         known = sorted(file.stem for file in (templates / "blocks").glob("*.md"))
         if name not in known:
             raise UsageError(f"unknown block {name!r}, expected one of {', '.join(known)}")
         try:
-            return environment.get_template(f"{name}.md").render()
+            return environment.get_template(f"{name}.md").render(of=of)
         except (TemplateError, MuseError) as error:
             raise MuseError(f"template blocks/{name}.md: {str(error).splitlines()[0]}") from error
 
-    environment.globals["figure"] = figure
+    def number(value: float, unit: str) -> str:
+        return f"{figures.figure(value, unit, figures.significant(value, unit)).grouped} {figures.label(unit)}".strip()
+
+    def timed(operator: str) -> list[Timing]:
+        if operator and operator not in {claim.given.get("operator") for claim in quotes.claims.values()}:
+            raise MuseError(f"no claim is about an operator {operator!r}")
+        return timings(records, operator)
+
+    environment.globals |= {"figure": figure, "number": number, "timings": timed}
     return render
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from math import floor, log10
 from typing import Any
 
 from muse.claims.claim import Claim
@@ -19,6 +20,8 @@ LABELS = {"count": "", "percent": "%", "times": "×", "us": "µs"}
 """Units whose label is not their name."""
 
 MOST_PLACES = 9
+SIGNIFICANT = 3
+"""The digits of a figure that no printed number sets."""
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -58,6 +61,11 @@ def places(value: Real, unit: str, documented: Decimal | None, miss: float | Non
     while miss and wanted < MOST_PLACES and abs(Fraction(miss) / UNITS[unit].factor) < Fraction(1, 2 * 10**wanted):
         wanted += 1
     return wanted
+
+
+def significant(value: Real, unit: str) -> int:
+    """How many decimals show a `value` other than zero with three significant digits."""
+    return max(0, SIGNIFICANT - 1 - floor(log10(abs(Fraction(value) / UNITS[unit].factor))))
 
 
 def grouped(plain: str) -> str:

@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from fractions import Fraction
-from math import floor, log10
 
 from muse.claims.claim import Cited, Claim, Scope, Status, filled
 from muse.claims.measurement import Real
@@ -18,8 +17,6 @@ from muse.units import UNITS, decimals, printed
 
 MEASURED = (Scope.MEASURED, Scope.EMULATED)
 _RANK = {Scope.MEASURED: 3, Scope.EMULATED: 3, Scope.EXACT: 2, Scope.PREDICTED: 1}
-SIGNIFICANT = 3
-"""The digits of a figure that no printed number sets."""
 
 
 class Quotes:
@@ -94,7 +91,7 @@ def _places(value: Real, claim: Claim, unit: str) -> int | None:
         return decimals(number)
     if scaled == 0 or (unit in ("count", "B") and scaled.denominator == 1):
         return 0
-    return max(0, SIGNIFICANT - 1 - floor(log10(abs(scaled))))
+    return figures.significant(value, unit)
 
 
 def _stated(claim: Claim) -> Decimal | None:

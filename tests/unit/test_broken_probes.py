@@ -170,6 +170,7 @@ MADE_UP: dict[str, tuple[dict, str, str, Break]] = {
 """Claims that the small networks are as they are."""
 OTHERWISE = {
     "arithmetic",
+    "decoding_time",
     "operator",
     "operator_agreement",
     "operator_memory",

@@ -131,11 +131,46 @@ def inputs(request, context) -> Iterator[Callable[[Case, torch.dtype], dict[str,
 
     tests/unit/kernels/test_vram_bodies.py makes small ones on the CPU.
     """
-    needs = operator(request.path.stem.removeprefix("test_")).needs
+    given = request.node.callspec.params if hasattr(request.node, "callspec") else {}
+    needs = operator(given.get("name") or request.path.stem.removeprefix("test_")).needs
     with machine.lease(exclusive=False), machine.admission(needs):
         yield lambda case, dtype: case.make_inputs("cuda", dtype, 0)
         gc.collect()
         torch.cuda.empty_cache()
+
+
+@pytest.fixture(scope="session")
+def device() -> str:
+    """Where the operators' tests run."""
+    return "cuda"
+
+
+@pytest.fixture
+def compiled() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Compiles a function, as a whole or not at all."""
+
+    def through(function: Callable[..., Any]) -> Callable[..., Any]:
+        torch.compiler.reset()
+        return torch.compile(function, fullgraph=True)
+
+    return through
+
+
+@pytest.fixture
+def graphed() -> Callable[[Callable[[], torch.Tensor]], torch.Tensor]:
+    """Records a call in a CUDA graph, and replays it once."""
+
+    def replayed(call: Callable[[], torch.Tensor]) -> torch.Tensor:
+        call()
+        torch.cuda.synchronize()
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            out = call()
+        graph.replay()
+        torch.cuda.synchronize()
+        return out
+
+    return replayed
 
 
 @pytest.fixture(scope="session")

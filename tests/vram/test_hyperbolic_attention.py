@@ -24,6 +24,23 @@ def test_the_kernel_agrees_with_the_definition_on_a_gpu(inputs, case, dtype):
     assert all(ratio <= case.k for ratio in found.values()), found
 
 
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_near_pairs_are_added_once_on_a_gpu(inputs, dtype, causal):
+    """Keys that equal queries, on the diagonal and 300 tokens off it: fast loops leave them to careful ones."""
+    given = inputs(CASES[0], dtype) | {"causal": causal}
+    given |= {name: given[name][:1, :2, :700] for name in "qkv"}
+    given["k"] = torch.where(
+        torch.arange(given["k"].shape[2], device=given["k"].device)[:, None] % 3 == 0,
+        given["q"],
+        given["q"].roll(300, 2),
+    )
+    found = excesses(hyperbolic_attention, reference.hyperbolic_attention, given)
+    for name in ("dbeta", "dcurvature"):
+        assert found.pop(name) <= 8 * CASES[0].k
+    assert all(ratio <= CASES[0].k for ratio in found.values()), found
+
+
 def test_memory_grows_with_tokens_not_with_their_square(inputs, extra_bytes):
     """At 4,096 tokens forward and backward take less than nine tensors like q; the scores would be 64."""
     given = inputs(CASES[0], torch.bfloat16)

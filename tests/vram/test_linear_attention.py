@@ -5,8 +5,8 @@ from functools import partial
 import pytest
 import torch
 
-from kernels import implementation, linear_attention
-from kernels.case import excesses
+from kernels import implementation, linear_attention, linear_attention_step
+from kernels.case import excess, excesses
 from kernels.linear_attention import reference
 from kernels.linear_attention.cases import CASES
 
@@ -33,6 +33,20 @@ def test_the_kernel_agrees_with_the_definition_on_a_gpu(inputs, case, dtype, cau
     # In one number the definition's own error can be small by chance.
     assert found.pop("dcurvature", 0) <= 8 * case.k
     assert all(ratio <= case.k for ratio in found.values()), found
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_token_after_a_sequence_agrees_with_the_definition_on_a_gpu(inputs, case, dtype):
+    """What the sequence has left is read, added to and written by one kernel."""
+    given = inputs(case, dtype)
+    c = given.get("curvature")
+    tokens = [given[name][:1, :4] for name in "qkv"]
+    _, state = linear_attention_step(*(x[:, :, :-1] for x in tokens), feature="elu", curvature=c)
+    out, _ = linear_attention_step(*(x[:, :, -1:] for x in tokens), state, feature="elu", curvature=c)
+    plain = _definition(*tokens, causal=True, curvature=None if c is None else c.float())
+    exact = _definition(*(x.double() for x in tokens), causal=True, curvature=None if c is None else c.double())
+    assert excess(out, plain[:, :, -1:], exact[:, :, -1:]) <= case.k
 
 
 def _definition(q, k, v, *, causal, curvature=None):

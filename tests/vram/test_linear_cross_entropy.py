@@ -7,6 +7,7 @@ from kernels import implementation, linear_cross_entropy
 from kernels.case import excesses
 from kernels.linear_cross_entropy import reference
 from kernels.linear_cross_entropy.cases import CASES
+from kernels.linear_cross_entropy.cases import case as sized
 
 pytestmark = pytest.mark.gpu
 
@@ -14,12 +15,13 @@ MIB = 2**20
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
-def test_the_kernel_agrees_with_the_definition_on_a_gpu(inputs, dtype):
-    """Loss and every gradient."""
-    given = inputs(CASES[0], dtype)
+@pytest.mark.parametrize("case", [CASES[0], sized(2048, 50257, 1024)], ids=lambda case: case.name)
+def test_the_kernel_agrees_with_the_definition_on_a_gpu(inputs, case, dtype):
+    """Loss and every gradient, for an even and for an odd vocabulary."""
+    given = inputs(case, dtype)
     assert implementation(given["hidden"]) == "triton"
     found = excesses(linear_cross_entropy, reference.linear_cross_entropy, given)
-    assert all(ratio <= CASES[0].k for ratio in found.values()), found
+    assert all(ratio <= case.k for ratio in found.values()), found
 
 
 @pytest.mark.parametrize("case", CASES[1:2], ids=lambda case: case.name)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from muse.reporting.plots import canvas, dots, kinds, ladder, scaling
+from muse.reporting.plots import canvas, dots, floors, kinds, ladder, scaling
 from muse.reporting.plots.drawing import Drawing
 from muse.reporting.words import ENGLISH, FOLDER, Words, languages, load
 from muse.store.record import Record
@@ -32,6 +32,7 @@ PICTURES: dict[str, tuple[Draw, tuple[str, ...]]] = {
     "max_parameters-kinds": (kinds.draw, ("max_parameters/inference_peak", "max_parameters/training_peak")),
     "phase1_vram-ladder": (ladder.draw, ("phase1_vram/peak",)),
     "phase1_vram-kinds": (kinds.draw, ("phase1_vram/peak",)),
+    "operators-floors": (floors.draw, ()),
 }
 """Every picture: how it is drawn and from which claims. Its title is the message `pictures.titles.<name>`."""
 

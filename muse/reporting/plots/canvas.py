@@ -73,13 +73,13 @@ def style(name: str) -> AbstractContextManager[None]:
     return matplotlib.style.context(["default", {**STYLE, "svg.hashsalt": name}])
 
 
-def rowed(labels: Sequence[str], columns: int) -> tuple[Figure, Axes]:
+def rowed(labels: Sequence[str], columns: int, letter: float = LETTER) -> tuple[Figure, Axes]:
     """A figure with one row per label, the first on top, and room for columns of numbers at the right."""
     from matplotlib.figure import Figure
 
     height = HEAD + ROW * len(labels) + FOOT
     figure = Figure(figsize=(WIDTH, height))
-    left = 0.15 + LETTER * max(map(len, labels))
+    left = 0.15 + letter * max(map(len, labels))
     right = WIDTH - 0.1 - columns * COLUMN / 72
     axes = figure.add_axes((left / WIDTH, FOOT / height, (right - left) / WIDTH, ROW * len(labels) / height))
     axes.set_ylim(len(labels) - 0.5, -0.5)

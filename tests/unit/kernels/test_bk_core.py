@@ -5,7 +5,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from kernels import bk_core
-from kernels.bk_core import _check, autograd, reference
+from kernels.bk_core import _check, autograd, reference, sizes
 from kernels.bk_core.cases import CASES
 from kernels.case import excesses
 
@@ -13,12 +13,13 @@ K = CASES[0].k
 
 
 @pytest.fixture(autouse=True)
-def short_blocks(monkeypatch):
-    """Blocks of 16 rows, so that a short matrix needs several."""
-    from kernels.bk_core import kernel
+def launch(monkeypatch):
+    """Threads of 4 rows, two to a segment, so that a short matrix needs several."""
+    from kernels.bk_core import launch
 
-    monkeypatch.setattr(kernel, "FORWARD", 16)
-    monkeypatch.setattr(kernel, "BACKWARD", 8)
+    monkeypatch.setattr(sizes, "ROWS", 4)
+    monkeypatch.setattr(launch, "FEWEST", 2)
+    return launch
 
 
 def inputs(n, dtype=torch.float32):
@@ -56,10 +57,30 @@ def test_the_gradient_for_the_diagonal_is_the_sum_of_products_of_entries():
     torch.testing.assert_close(a.grad, -(entries * entries.mT).sum(-2).real)
 
 
-@pytest.mark.parametrize(("n", "dtype"), [(1, torch.float32), (21, torch.float32), (18, torch.bfloat16)])
+@pytest.mark.parametrize(
+    ("n", "dtype"), [(1, torch.float32), (8, torch.float32), (21, torch.float32), (18, torch.bfloat16)]
+)
 def test_the_kernel_agrees_with_the_definition(n, dtype):
-    """G and every gradient, in one block and in several."""
+    """G and every gradient, in one segment and in several, whole ones and not."""
     found = excesses(bk_core, reference.bk_core, inputs(n, dtype))
+    assert all(ratio <= K for ratio in found.values()), found
+
+
+def test_a_row_may_have_more_segments_than_the_lanes_that_join_them(launch, monkeypatch):
+    """Then each lane joins a few of them first: five or six, on two lanes forward and twice one backward."""
+    monkeypatch.setattr(launch, "LANES", 2)
+    found = excesses(bk_core, reference.bk_core, inputs(42))
+    assert all(ratio <= K for ratio in found.values()), found
+
+
+def test_a_long_row_has_larger_segments(launch, monkeypatch):
+    """Until there are more than the programs may be large; every row of T is in one."""
+    assert launch.cut(42) == (2, 6)
+    monkeypatch.setattr(launch, "SEGMENTS", 2)
+    assert launch.cut(42) == (8, 2)
+    monkeypatch.setattr(launch, "MOST", 4)
+    assert launch.cut(42) == (4, 3)
+    found = excesses(bk_core, reference.bk_core, inputs(42))
     assert all(ratio <= K for ratio in found.values()), found
 
 
@@ -89,12 +110,14 @@ def test_one_z_serves_the_whole_batch():
     assert z.grad.shape == ()
 
 
-def test_a_matrix_that_falls_apart_is_two_matrices():
-    """A zero off the diagonal starts the fractions afresh."""
-    given = inputs(5)
-    given["b"][:, 2] = 0
+@pytest.mark.parametrize("n", [3, 4, 8])
+def test_a_matrix_that_falls_apart_is_two_matrices(n):
+    """A zero off the diagonal starts the fractions afresh: within a thread's rows, between threads and segments."""
+    given = inputs(n + 9)
+    given["b"][:, n - 1] = 0
     a, b, c, z = given.values()
-    left, right = bk_core(a[:, :3], b[:, :2], c[:, :2], z), bk_core(a[:, 3:], b[:, 3:], c[:, 3:], z)
+    left = bk_core(a[:, :n], b[:, : n - 1], c[:, : n - 1], z)
+    right = bk_core(a[:, n:], b[:, n:], c[:, n:], z)
     torch.testing.assert_close(bk_core(a, b, c, z), torch.cat((left, right), dim=-1))
 
 
@@ -105,10 +128,23 @@ def test_a_vanishing_pivot_is_not_hidden():
     assert not bk_core(a, b, b, torch.zeros(1, dtype=torch.complex64)).isfinite().any()
 
 
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")  # the interpreter's NumPy
+def test_a_nan_is_in_all_of_its_own_row():
+    """And in no other: forward and backward, as in the definition."""
+    given = inputs(20)
+    given["a"][0, 9] = torch.nan
+    given = {name: x.requires_grad_() for name, x in given.items()}
+    result = bk_core(**given)
+    gradients = torch.autograd.grad(result.abs().sum(), list(given.values()))
+    for x in (result, *gradients):
+        assert x[0].isnan().all()
+        assert x[1].isfinite().all()
+
+
 def test_the_operator_meets_every_contract_of_a_custom_operator():
     """Schema, fake rule and autograd registration; tracing runs the interpreter too often for a unit test."""
     checks = ("test_schema", "test_faketensor", "test_autograd_registration")
-    torch.library.opcheck(autograd.bk_core, [x.requires_grad_() for x in inputs(2).values()], test_utils=checks)
+    torch.library.opcheck(autograd.bk_core, [x.requires_grad_() for x in inputs(5).values()], test_utils=checks)
 
 
 def test_fake_tensors_show_the_shape_without_computing():

@@ -78,6 +78,33 @@ def test_the_kernel_agrees_at_edge_sizes(n, width):
     agree(inputs(n, width=width))
 
 
+@pytest.mark.parametrize("n", [3, 4, 8, 9])
+@pytest.mark.parametrize("shared", [False, True])
+def test_the_kernel_agrees_at_the_ends_of_a_group_of_steps(n, shared):
+    """Steps are loaded four and eight at a time; fewer, as many, and one more."""
+    agree(inputs(n, width=3, shared=shared))
+
+
+@pytest.mark.parametrize("width", [16, 64])
+@pytest.mark.parametrize("shared", [False, True])
+def test_sequences_that_share_a_warp_do_not_touch(width, shared):
+    """The last warp is not full."""
+    agree(inputs(5, width=width, shared=shared, batch=(3,)))
+
+
+@pytest.mark.parametrize("width", [300, 1000])
+def test_wide_sequences_have_a_program_of_their_own(width):
+    """Of one warp or of several."""
+    agree(inputs(3, width=width, batch=(2,)))
+
+
+@pytest.mark.parametrize("norm", [1e-3, 0.2, 0.5, 0.95])
+def test_the_kernel_agrees_at_every_distance_from_the_origin(norm):
+    """Polynomials, quotients, and where one follows the other."""
+    given = inputs(21)
+    agree(given | {name: norm * given[name] / given[name].norm(dim=-1, keepdim=True) for name in ("b", "initial")})
+
+
 def test_the_kernel_agrees_from_the_origin_on():
     """There the maps are the identity."""
     given = inputs(9)

@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from kernels import linear_attention, linear_attention_step
 from kernels.case import excesses
-from kernels.linear_attention import autograd, reference
+from kernels.linear_attention import autograd, reference, sizes
 from kernels.linear_attention.cases import CASES
 
 K = CASES[0].k
@@ -19,18 +20,28 @@ K_OF_ONE_NUMBER = 32
 
 @pytest.fixture
 def chunks(monkeypatch):
-    """Chunks of 16 tokens."""
-    from kernels.linear_attention import launch
-
-    monkeypatch.setattr(launch, "CHUNK", 16)
+    """Chunks of 16 tokens, and segments of four of them."""
+    monkeypatch.setattr(sizes, "CHUNK", 16)
+    monkeypatch.setattr(sizes, "SHORTEST", 64)
 
 
 @pytest.fixture
 def one_segment(monkeypatch):
     """A sequence is one segment, however long."""
-    from kernels.linear_attention import launch
+    monkeypatch.setattr(sizes, "MULTIPROCESSORS", 0)
 
-    monkeypatch.setattr(launch, "PROGRAMS", 1)
+
+class Called(TorchDispatchMode):
+    """Notes which operators are called that do more than allocate or view."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if not func.is_view and not func.name().startswith(("aten::empty", "aten::new_empty", "aten::detach")):
+            self.names.add(func.name())
+        return func(*args, **(kwargs or {}))
 
 
 def inputs(n, dtype=torch.float32, d=5, e=3, *, batch=(1,), curved=True):
@@ -111,6 +122,22 @@ def test_segments_agree_with_the_definition(chunks, causal):
     agree(inputs(150, curved=False), causal=causal)
 
 
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_segments_agree_on_the_ball(chunks, dtype, causal):
+    """Four segments of full chunks: sums of three others are added up before the first and after the last."""
+    agree(inputs(256, dtype, 3, 2), causal=causal)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_the_kernel_agrees_on_features(chunks, causal):
+    """Without any map: they are positive already."""
+    given = inputs(70, curved=False) | {"feature": None}
+    given |= {name: given[name].abs() + 0.1 for name in "qk"}
+    found = excesses(linear_attention, definition, given | {"causal": causal})
+    assert all(ratio <= K for ratio in found.values()), found
+
+
 def test_one_segment_agrees_with_the_definition(chunks, one_segment):
     """The same length, walked at once."""
     agree(inputs(70, curved=False), causal=True)
@@ -153,6 +180,23 @@ def test_a_point_outside_the_ball_gives_nan(chunks):
     assert out[0, 0].isnan().all()
 
 
+@pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning")
+def test_a_query_outside_the_ball_gives_nan(chunks):
+    """Its features are not taken for ones."""
+    given = inputs(20, d=3)
+    given["q"][0, 1] = 2.0
+    out = linear_attention(**given, feature="elu", causal=True)
+    assert out[0, 1].isnan().all()
+    assert out[0, 2:].isfinite().all()
+
+
+@pytest.mark.parametrize("tokens", range(2, sizes.FEW + 1))
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_few_tokens_agree_with_the_definition(dtype, tokens):
+    """They are taken one by one."""
+    agree(inputs(tokens, dtype, batch=(2,)), causal=True)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 def test_decoding_in_steps_gives_what_the_whole_sequence_gives(chunks, dtype):
     """The state carries all that a step needs."""
@@ -165,9 +209,10 @@ def test_decoding_in_steps_gives_what_the_whole_sequence_gives(chunks, dtype):
     torch.testing.assert_close(torch.cat(outs, 1), linear_attention(**given, feature="elu", causal=True))
 
 
-def test_a_step_has_the_definitions_gradients(chunks):
+@pytest.mark.parametrize("tokens", [1, 20])
+def test_a_step_has_the_definitions_gradients(chunks, tokens):
     """The state before it counts, and is a constant."""
-    given = inputs(40, curved=False)
+    given = inputs(20 + tokens, curved=False)
     late = {name: x[:, 20:] for name, x in given.items()}
     _, state = linear_attention_step(*(x[:, :20] for x in given.values()), feature="elu")
 
@@ -180,6 +225,38 @@ def test_a_step_has_the_definitions_gradients(chunks):
 
     found = excesses(step, defined, late)
     assert all(ratio <= K for ratio in found.values()), found
+
+
+def test_a_step_is_one_kernel(monkeypatch):
+    """Nothing is copied or filled beside it."""
+    given = [x.contiguous() for x in inputs(1, curved=False).values()]
+    _, state = linear_attention_step(*given, feature="elu")
+    with Called() as seen:
+        linear_attention_step(*given, state, feature="elu")
+    assert seen.names == {"kernels::linear_attention"}
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize(("rows", "tokens"), [(1, 1), (1, 4095), (7, 20_000), (128, 4096), (1000, 512)])
+def test_segments_cover_a_sequence_and_run_at_once(rows, tokens, reverse, causal):
+    """None is empty, and none but the last needs no slot for its sums."""
+    x = torch.empty(1, rows, tokens, 64, dtype=torch.bfloat16, device="meta")
+    parts, length, slots = sizes.segments(x, x, causal=causal, reverse=reverse)
+    assert (parts - 1) * length < tokens <= parts * length
+    assert length % sizes.CHUNK == 0
+    assert slots == parts - causal
+    assert parts == 1 or rows * parts <= sizes.MULTIPROCESSORS * sizes.TOGETHER[reverse]
+
+
+@pytest.mark.parametrize(("log", "mebibytes"), [(False, 15), (True, 33)])
+def test_what_is_held_beside_inputs_and_outputs_is_small(log, mebibytes):
+    """Of 64 MiB each, at four sequences of 4096 tokens and 32 heads; no tensor of that size is among it."""
+    x = torch.empty(4, 32, 4096, 64, dtype=torch.bfloat16, device="meta")
+    _, *kept = sizes.attended(x, x, causal=True, log=log)
+    _, _, _, *made = sizes.gradients(x, x, x, causal=True, log=log)
+    assert sum(held.nbytes for held in (*kept, *made)) < mebibytes * 2**20
+    assert sum(held.nbytes for held in (*kept[1:], *made[2:])) < 16 * 2**20
 
 
 def test_the_operator_meets_every_contract_of_a_custom_operator(chunks):

@@ -91,6 +91,55 @@ def test_the_kernel_takes_strided_inputs_and_any_leading_dimensions(chunks):
     agree(given)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("vocabulary", [7, 32, 39])
+def test_the_kernel_agrees_for_any_rest_of_the_vocabulary(chunks, vocabulary, dtype):
+    """Less than an even part, nothing beyond it, and seven columns beyond it in half precision."""
+    agree(inputs(vocabulary=vocabulary, dtype=dtype))
+
+
+def test_the_few_columns_beyond_the_even_part_come_first():
+    """What they add is rounded once more, and is small."""
+    assert autograd.parts(50257, 2) == [slice(50256, 50257), slice(0, 50256)]
+    assert autograd.parts(50257, 4) == [slice(50256, 50257), slice(0, 50256)]
+    assert autograd.parts(50256, 2) == [slice(0, 50256)]
+    assert autograd.parts(7, 2) == [slice(0, 7)]
+
+
+@pytest.mark.parametrize("vocabulary", [32, 37])
+def test_float32_sums_of_the_hidden_gradient_are_rounded_once(monkeypatch, vocabulary):
+    """The product that gives them is CUDA's alone; here one in float32 stands for it."""
+
+    def product(a, b, *, out, out_dtype=None):
+        return out.copy_(a.float() @ b.float())
+
+    random = torch.Generator().manual_seed(0)
+    g, weight = (torch.randn(size, generator=random).half() for size in [(5, vocabulary), (vocabulary, 9)])
+    got, split = torch.empty(5, 9, dtype=torch.float16), autograd.parts(vocabulary, 2)
+    monkeypatch.setattr(torch, "mm", product)
+    autograd._times_weight(g, weight, split, torch.empty(16, 9), got)
+    torch.testing.assert_close(got, (g.double() @ weight.double()).half(), rtol=2**-10, atol=2**-10)
+
+
+def test_only_float16_on_a_gpu_has_room_for_float32_sums():
+    """As the fake rule tells a prediction of memory."""
+    with FakeTensorMode():
+        rooms = {
+            (dtype, device): autograd._scratch(torch.empty(4, 6, dtype=dtype, device=device), 3, 70, [True])
+            for dtype in (torch.float16, torch.bfloat16)
+            for device in ("cpu", "cuda")
+        }
+    assert {at: sums.shape[0] for at, (_, sums) in rooms.items() if len(sums)} == {(torch.float16, "cuda"): 3}
+    assert {logits.shape for logits, _ in rooms.values()} == {(3, 128)}
+
+
+def test_the_work_of_both_passes_is_three_products():
+    """The forward pass's own is the one that forms the logits."""
+    case, product = CASES[1], 2 * 8192 * 50257 * 4096
+    assert case.forward(torch.bfloat16).flops == product
+    assert case.backward(torch.bfloat16).flops == 2 * product
+
+
 def test_a_head_without_bias_needs_none(chunks):
     """Nor a gradient for it."""
     agree({name: x for name, x in inputs().items() if name != "bias"})
@@ -159,6 +208,11 @@ def test_a_chunk_of_logits_fits_beside_a_workspace_of_8_125_mebibytes():
     rows = autograd.chunk_rows(50257, 2)
     assert rows % 128 == 0
     assert rows * 50304 * 2 + 8.125 * 2**20 < 60 * 2**20
+
+
+def test_a_chunk_of_a_large_vocabulary_is_no_shorter_than_its_reading_of_the_weight():
+    """In bytes of a column, whatever the precision."""
+    assert [autograd.chunk_rows(152064, size) for size in (2, 4)] == [512, 256]
 
 
 def test_the_operator_meets_every_contract_of_a_custom_operator(chunks):

@@ -14,11 +14,10 @@ K = CASES[0].k
 
 @pytest.fixture
 def small_tiles(monkeypatch):
-    """Tiles of 16 rows and few columns, so that a small product needs several."""
+    """Tiles of 16 rows and 16 columns, so that a small product needs several."""
     from kernels.semiseparable import kernel
 
-    monkeypatch.setattr(kernel, "ROWS", 16)
-    monkeypatch.setattr(kernel, "COLUMN_BYTES", 64)
+    monkeypatch.setattr(kernel, "TILES", dict.fromkeys((2, 4), ((16, 16),) * 3))
 
 
 def inputs(dtype=torch.float32, batches=2, rows=37, d=21, r=3):
@@ -76,9 +75,12 @@ def test_a_vanishing_pivot_is_not_hidden():
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
-@pytest.mark.parametrize("sizes", [{}, {"rows": 1, "d": 1, "r": 1}, {"rows": 18, "r": 17}])
+@pytest.mark.parametrize(
+    "sizes",
+    [{}, {"rows": 1, "d": 1, "r": 1}, {"rows": 18, "r": 17}, {"rows": 16, "r": 14}, {"rows": 33, "d": 32, "r": 15}],
+)
 def test_the_kernel_agrees_with_the_definition(small_tiles, dtype, sizes):
-    """The product and every gradient, at odd sizes and at one."""
+    """The product and every gradient, at odd sizes and at one, with U as wide as its tile and the band beside it."""
     found = excesses(semiseparable, reference.semiseparable, inputs(dtype, **sizes))
     assert all(ratio <= K for ratio in found.values()), found
 
@@ -89,6 +91,28 @@ def test_the_kernel_adds_up_segments_of_several_tiles(small_tiles, monkeypatch):
 
     monkeypatch.setattr(kernel, "PROGRAMS", 8)
     found = excesses(semiseparable, reference.semiseparable, inputs(rows=70))
+    assert all(ratio <= K for ratio in found.values()), found
+
+
+def test_the_kernel_adds_up_more_partial_sums_than_a_tile_of_them_holds(small_tiles):
+    """Those of 40 programs, where 32 are read at a time."""
+    found = excesses(semiseparable, reference.semiseparable, inputs(batches=1, rows=625, d=2))
+    assert all(ratio <= K for ratio in found.values()), found
+
+
+def test_sums_over_many_features_and_batches_round_as_little_as_the_definition():
+    """One chain of additions would err more."""
+    found = excesses(semiseparable, reference.semiseparable, inputs(batches=4, rows=9, d=256))
+    assert all(ratio <= K for ratio in found.values()), found
+
+
+@pytest.mark.parametrize("programs", [2, 264])
+def test_tiles_of_the_gradients_are_lower_where_they_would_be_few(monkeypatch, programs):
+    """The full height, and half of it: 40 rows are two tiles or three."""
+    from kernels.semiseparable import kernel
+
+    monkeypatch.setattr(kernel, "PROGRAMS", programs)
+    found = excesses(semiseparable, reference.semiseparable, inputs(torch.bfloat16, rows=40))
     assert all(ratio <= K for ratio in found.values()), found
 
 

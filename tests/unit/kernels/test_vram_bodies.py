@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+import torch
 
 from muse.memory.card import card
 from muse.memory.tracker import Tracker
-from muse.probes.given import Operator
+from muse.probes.given import HOMES, Operator
 
 VRAM = Path(__file__).parents[2] / "vram"
 
@@ -22,11 +23,11 @@ def load(name):
     return module
 
 
-# Each is a test of this file, under its own name and its operator's.
+# Each is a test of this file, under its own name and its file's.
 BODIES = {
-    f"test_{operator}_{name.removeprefix('test_')}": body
-    for operator in get_args(Operator)
-    for name, body in vars(load(f"test_{operator}")).items()
+    f"test_{file}_{name.removeprefix('test_')}": body
+    for file in (*(name for name in get_args(Operator) if name not in HOMES), "composition")
+    for name, body in vars(load(f"test_{file}")).items()
     if name.startswith("test_")
 }
 globals().update(BODIES)
@@ -36,6 +37,29 @@ globals().update(BODIES)
 def inputs(small_inputs):
     """Makes the inputs of a case of small sizes."""
     return small_inputs
+
+
+@pytest.fixture
+def device():
+    """Where they run here."""
+    return "cpu"
+
+
+@pytest.fixture
+def compiled():
+    """The compiler without its code for a GPU."""
+
+    def through(function):
+        torch.compiler.reset()
+        return torch.compile(function, backend="aot_eager", fullgraph=True)
+
+    return through
+
+
+@pytest.fixture
+def graphed():
+    """A CPU has no graphs: the call alone."""
+    return lambda call: call()
 
 
 @pytest.fixture

@@ -7,13 +7,21 @@ import pytest
 import torch
 
 from kernels.linear_scan import cases as scan_cases
+from kernels.tensor_train import cases as tensor_train_cases
 from muse.claims.claim import Expect, Status
 from muse.claims.verdict import judge
 from muse.errors import Disagreement, MuseError, Unmeasured, UsageError
 from muse.memory.isolate import attempt
-from muse.probes import operator, operator_agreement, operator_calls, operator_memory, operator_memory_growth
+from muse.probes import (
+    decoding_time,
+    operator,
+    operator_agreement,
+    operator_calls,
+    operator_memory,
+    operator_memory_growth,
+)
 from muse.probes import operator_time_growth as time_growth
-from muse.probes.given import Operator
+from muse.probes.given import HOMES, Operator
 from muse.probes.operator_calls import COPIED, Subject
 from muse.probes.operators import PARTS
 from muse.probes.operators import operator as named
@@ -214,6 +222,7 @@ SMALL = {
     "low_rank_ffn": (9, 8, 4),
     "semiseparable": (2, 9, 4),
     "tensor_train": (9, 30, 12, 3),
+    "tensor_train_logits": (9, 30, 12, 3),
 }
 
 
@@ -221,7 +230,8 @@ SMALL = {
 def test_every_operator_agrees_with_its_definition_on_its_own_part(name):
     """By the arguments of its cases; on the CPU the one is the other, and errs no more."""
     mine = named(name)
-    inputs = sys.modules[f"kernels.{name}.cases"].case(*SMALL[name]).make_inputs("cpu", torch.float32, 0)
+    sized = tensor_train_cases.logits if name in HOMES else sys.modules[f"kernels.{name}.cases"].case
+    inputs = sized(*SMALL[name]).make_inputs("cpu", torch.float32, 0)
     assert set(PARTS.get(name, {})) <= set(inputs)
     assert 0 < mine.excess(inputs) <= 1
 
@@ -248,7 +258,7 @@ def test_a_claim_is_made_stale_by_its_own_operator_and_by_no_other(real_ledger):
     for module in modules_of(claim):
         provenance._collect(module, files)
     folders = {name.split(".")[1] for name in files if name.startswith("kernels.")}
-    assert folders == {"bk_core", "case", "dispatch"}
+    assert folders == {"bk_core", "case", "dispatch", "triton"}
     assert {"kernels.bk_core.kernel", "kernels.bk_core.cases", "muse.probes.peers"} <= set(files)
 
 
@@ -260,18 +270,49 @@ def test_time_and_memory_of_an_operator_have_slopes(ask, monkeypatch, order):
         return 1e-5 + 1e-6 * (int(n) - time_growth.BASELINE) ** order
 
     monkeypatch.setattr(time_growth, "times", lambda calls, *_, **__: {n: [seconds(n)] * ROUNDS for n in calls})
-    monkeypatch.setattr(
-        operator_memory_growth, "isolate", lambda _, calls, *__, **___: [call.args[1] ** order for call in calls]
-    )
+    monkeypatch.setitem(time_growth.ROWS, "bk_core", 1)
+
+    def isolated(_, calls, *__, **___):
+        assert all(callable(prepare(torch.device("cpu"))) for prepare in calls)
+        return [prepare.args[1] ** order for prepare in calls]
+
+    monkeypatch.setattr(operator_memory_growth, "isolate", isolated)
     given = {"operator": "bk_core", "lengths": LENGTHS}
     assert ask("operator_time_growth", "slope", "order", **given).value == pytest.approx(order, abs=0.05)
     assert ask("operator_memory_growth", "slope", "order", **given).value == pytest.approx(order)
 
 
+def test_a_decoding_step_is_told_in_copies_of_its_state(ask, monkeypatch):
+    """Both are real calls; their times are made up."""
+
+    def seconds(calls, bench, way):
+        assert way == "replayed"
+        (out, (sums, _)), copied = (calls[name](torch.device("cpu"))() for name in ("step", "copy"))
+        assert (out.shape, sums.shape, copied.shape) == ((2, 3, 1, 4), (2, 3, 4, 4), (2, 3, 4, 5))
+        return {"step": [3e-5] * ROUNDS, "copy": [2e-5] * ROUNDS}
+
+    monkeypatch.setattr(decoding_time, "times", seconds)
+    assert ask("decoding_time", "cost", "times", sequences=2, heads=3, width=4).value == pytest.approx(1.5)
+
+
+@pytest.mark.parametrize("name", time_growth.LONG_ROWS)
+def test_of_long_sequences_there_are_fewer_at_once(ask, monkeypatch, name):
+    """At a million tokens as many as at 16,384 would not fit."""
+    rows = []
+
+    def seconds(calls, *_, **__):
+        rows.append({call.args[2] for call in calls.values()})
+        return {n: [1e-5 + 1e-6 * int(n)] * ROUNDS for n in calls}
+
+    monkeypatch.setattr(time_growth, "times", seconds)
+    for lengths in (LENGTHS, [64 * n for n in LENGTHS]):
+        ask("operator_time_growth", "slope", "order", operator=name, lengths=lengths)
+    assert rows == [{time_growth.ROWS[name]}, {time_growth.LONG_ROWS[name]}]
+
+
 @pytest.mark.parametrize("name", time_growth.ROWS)
-def test_an_operator_is_called_at_any_length(name, monkeypatch):
+def test_an_operator_is_called_at_any_length(name):
     """One pass without gradients."""
-    monkeypatch.setitem(time_growth.ROWS, name, 2)
-    out = time_growth.call(name, 5, torch.device("cpu"))()
+    out = time_growth.call(name, 5, 2, torch.device("cpu"))()
     assert 5 in out.shape
     assert not out.requires_grad

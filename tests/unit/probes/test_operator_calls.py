@@ -27,6 +27,41 @@ def test_a_long_call_is_timed_once_a_sample(monkeypatch):
     assert len(calls) == 2
 
 
+def test_the_gpu_waits_until_a_call_is_launched(monkeypatch):
+    """A sample in which it began before is thrown away, unless it has waited long enough."""
+    waited, clock, launching = [], [0.0], [0.0]
+
+    def call():
+        clock[0] += launching[0]
+
+    class Event:
+        def __init__(self, enable_timing):
+            assert enable_timing
+
+        def record(self):
+            pass
+
+        def query(self):
+            return waited[-1] < 4 * operator_calls.AHEAD
+
+        def elapsed_time(self, _):
+            return 3e3
+
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr(torch.cuda, "_sleep", waited.append)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+    monkeypatch.setattr(operator_calls, "perf_counter", lambda: clock[0])
+    assert operator_calls.seconds(call, 2) == 3
+    assert waited == [operator_calls.AHEAD * n for n in (1, 2, 4, 4)]
+    waited.clear()
+    launching[0] = 2e-3
+    assert operator_calls.seconds(call, 2) == 3
+    assert waited == [operator_calls.AHEAD, 8_000_000, 8_000_000]
+    monkeypatch.setattr(Event, "query", lambda _: True)
+    operator_calls.seconds(call, 2)
+    assert waited[-2:] == [operator_calls.LONGEST, operator_calls.LONGEST]
+
+
 def test_the_configurations_of_a_package_are_those_of_its_modules(monkeypatch):
     """Also behind heuristics, and of no other package."""
     from triton.runtime.autotuner import Autotuner, Heuristics

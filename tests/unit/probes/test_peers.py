@@ -5,6 +5,7 @@ import sys
 import pytest
 import torch
 
+from muse.probes.given import HOMES
 from muse.probes.operators import operator as named
 from muse.probes.operators import sized
 from muse.probes.peers import PEERS, peer
@@ -16,14 +17,23 @@ from muse.probes.peers import PEERS, peer
         ("linear_scan", "cumsum", lambda cases: cases.case(2, 3, 8, decay=False)),
         ("low_rank_ffn", "dense", lambda cases: cases.case(8, 16, 4)),
         ("tensor_train", "embedding", lambda cases: cases.case(8, 30, 12, 3)),
+        ("tensor_train_logits", "dense", lambda cases: cases.logits(8, 30, 12, 3)),
     ],
 )
 def test_pytorchs_own_peers_agree(operator_name, who, case):
     """With what each of them must compute, forward and backward."""
     mine, other = named(operator_name), peer(operator_name, who)
-    cases = sys.modules[f"kernels.{operator_name}.cases"]
+    cases = sys.modules[f"kernels.{HOMES.get(operator_name, operator_name)}.cases"]
     inputs = case(cases).make_inputs("cpu", torch.float32, 0)
     other.require_agreement(who, other.arrange(inputs, mine.definition), mine.definition, backward=True)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_flex_attention_computes_the_hyperbolic_score(causal):
+    """By PyTorch's own attention with a score of ours, which PyTorch does not differentiate by beta."""
+    mine, other = named("hyperbolic_attention"), peer("hyperbolic_attention", "flex")
+    case = sys.modules["kernels.hyperbolic_attention.cases"].case(2, 2, 32, 16, causal=causal)
+    other.require_agreement("flex", case.make_inputs("cpu", torch.float32, 0), mine.definition, backward=False)
 
 
 def test_cusparse_is_checked_against_a_banded_solve():

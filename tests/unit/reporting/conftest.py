@@ -85,6 +85,23 @@ def found() -> Callable[..., Record]:
 
 
 @pytest.fixture
+def timed() -> Callable[..., Record]:
+    """`timed(operator, seconds, against=...)`: an operator's timing, its floor 1 ms, a rival's time 3 ms."""
+
+    def make(
+        operator: str, seconds: float, against: str | None = None, case: str = "2x3", floor: float = 1e-3, **given: Any
+    ) -> Record:
+        told = {"mine": seconds, "floor": floor} | ({"rival": 3e-3} if against else {})
+        given |= {"operator": operator, "case": case, "dtype": "float32"} | ({"against": against} if against else {})
+        asked = {"probe": "operator", "quantity": "seconds", "protocol": "sound", "documented": None}
+        name = f"operators/{operator}_{against}_{case}_{given.get('passes', 'forward')}"
+        claim = make_claim(name, unit="ms", expect=Expect(at_most=9), given=given, **asked)
+        return make_record(claim, 1e3 * seconds, method={"how": {"seconds": told}})
+
+    return make
+
+
+@pytest.fixture
 def templates() -> Path:
     """The templates that the project ships."""
     return Path(__file__).parents[3] / "reports" / "templates"

@@ -19,8 +19,9 @@ def render(stated, found, templates, tmp_path):
     """Renders blocks of a copy of the templates, whose findings name one measured claim."""
     shutil.copytree(templates, tmp_path / "reports/templates")
     (tmp_path / "reports/templates/blocks/findings.md").write_text('- It is {{ figure("d/peak") }}.\n')
-    quotes = Quotes([found(stated("d/peak"), 5.81)], lambda _: False)
-    return blocks.renderer(quotes, load(), tmp_path / "reports/templates")
+    records = [found(stated("d/peak"), 5.81)]
+    quotes = Quotes(records, lambda _: False)
+    return blocks.renderer(records, quotes, load(), tmp_path / "reports/templates")
 
 
 @pytest.fixture
@@ -106,6 +107,18 @@ def test_muse_report_renews_a_block_and_then_leaves_the_file(muse, project_with_
     assert readme.read_bytes() == written
 
 
+def test_a_block_of_timings_has_a_line_for_each_pass_that_was_timed(timed, templates):
+    """Ours, its multiple of the floor, and those of the others; other operators have tables of their own."""
+    records = [timed("scan", 0.002, against="reference"), timed("scan", 0.002, against="peer"), timed("other", 1.0)]
+    render = blocks.renderer(records, Quotes(records, lambda _: False), load(), templates)
+    assert render("timings scan").splitlines()[2:] == [
+        "| 2x3 | float32 | forward | 2.00 ms | 2.00 | reference 3.00, peer 3.00 |"
+    ]
+    assert "not measured yet" in render("timings")
+    with pytest.raises(MuseError, match="no claim is about an operator 'scna'"):
+        render("timings scna")
+
+
 @pytest.fixture
 def project_with_a_readme(tmp_path, muse, monkeypatch, templates, settings):
     """An empty project of its own with a text whose block is old; `muse` runs in it."""
@@ -123,8 +136,9 @@ def project_with_a_readme(tmp_path, muse, monkeypatch, templates, settings):
 @pytest.fixture(scope="module")
 def real(settings, real_ledger):
     """Renders blocks from the project's own records."""
-    quotes = Quotes(read_all(settings.path("results")), lambda r: stale(r, real_ledger), real_ledger.claims)
-    return blocks.renderer(quotes, load(), settings.path("reports") / "templates")
+    records = read_all(settings.path("results"))
+    quotes = Quotes(records, lambda r: stale(r, real_ledger), real_ledger.claims)
+    return blocks.renderer(records, quotes, load(), settings.path("reports") / "templates")
 
 
 def test_the_project_s_own_texts_say_what_its_records_give(settings, real):

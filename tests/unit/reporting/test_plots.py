@@ -15,7 +15,7 @@ import pytest
 from muse.claims.claim import Scope
 from muse.errors import MuseError
 from muse.reporting import evidence, plots
-from muse.reporting.plots import canvas, dots, kinds, ladder, scaling
+from muse.reporting.plots import canvas, dots, floors, kinds, ladder, scaling
 from muse.reporting.plots.rows import rows
 from muse.reporting.words import FOLDER, languages, load
 from muse.store import files
@@ -81,6 +81,33 @@ def test_dots_stand_where_the_records_say(committed):
     sides = ([row.documented for row in table], *([r[0].measurement.value for r in side] for side in _sides(table)))
     assert lines == [[pytest.approx(float(value) / GIB) for value in side] for side in sides]
     assert [label.get_text() for label in axes.get_yticklabels()] == [row.claim.case for row in table]
+
+
+def test_operators_stand_on_the_scale_of_their_floors(timed):
+    """A bar from the floor to ours, and a mark for everybody else; without a floor there is nothing to draw."""
+    records = [timed("scan", 0.002, against="peer"), timed("scan", 0.005, passes="both"), timed("tree", 0.004)]
+    with canvas.style("x"):
+        drawing = floors.draw(records, ())
+    axes = drawing.figure.axes[0]
+    assert [bar.get_x() + bar.get_width() for bar in axes.patches] == [pytest.approx(n) for n in (2, 5, 4)]
+    assert [3.0] in [[pytest.approx(x) for x in line.get_xdata()] for line in axes.lines]
+    labels = ["scan", "2x3, float32, forward", "2x3, float32, both", "tree", "2x3, float32, forward"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == labels
+    assert drawing.inputs == {"case": "scan, 2x3, float32, both", "times": "5.00"}
+    assert floors.draw([], ()) is None
+
+
+def test_an_operator_stands_there_at_the_size_with_most_peers(timed):
+    """Among others the one with most work; its definition is no peer."""
+    records = [
+        timed("scan", 0.009, against="reference"),
+        timed("scan", 0.009, against="reference", case="4x3", floor=2e-3),
+        timed("scan", 0.009, against="peer", case="2x9"),
+    ]
+    for seen, case in ((records, "2x9"), (records[:2], "4x3")):
+        with canvas.style("x"):
+            axes = floors.draw(seen, ()).figure.axes[0]
+        assert [label.get_text() for label in axes.get_yticklabels()] == ["scan", f"{case}, float32, forward"]
 
 
 def _sides(table):
