@@ -38,9 +38,10 @@ RAISED = {Status.REFUTED: ClaimRefuted, Status.INCONCLUSIVE: ClaimInconclusive}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--fresh` measures also what this machine has measured; `--require-gpu` fails where it would skip."""
+    """How much is measured anew, and whether what cannot be measured fails."""
     group = parser.getgroup("muse", "verification of documented claims")
-    group.addoption("--fresh", action="store_true", help="measure also the claims whose evidence still holds here")
+    group.addoption("--fresh", action="store_true", help="measure also what this clone has measured, where it holds")
+    group.addoption("--replay", action="store_true", help="replay also the committed evidence of a machine like this")
     group.addoption("--require-gpu", action="store_true", help="fail the GPU claims that could not be measured")
 
 
@@ -49,6 +50,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
     Where there are several GPUs, xdist's workers take turns to have one.
     """
+    if config.getoption("--fresh") and config.getoption("--replay"):
+        raise pytest.UsageError("--fresh measures all, --replay as little as it can; give one of them")
     config.addinivalue_line("markers", "gpu: needs an NVIDIA GPU")
     if not config.getoption("benchmark_compare", default=None):
         config.option.benchmark_quiet = True
@@ -111,11 +114,11 @@ def run(pytestconfig: pytest.Config) -> Run:
 
 @pytest.fixture(scope="session")
 def known(pytestconfig: pytest.Config) -> Mapping[tuple[str, str], Record]:
-    """What this machine has measured already, read once; nothing where this run measures everything."""
+    """What is replayed, read once: nothing where this run measures everything."""
     if any(pytestconfig.getoption(name, default=None) for name in ("fresh", *TIMES)):
         return {}
     try:
-        return held(load_settings(pytestconfig.rootpath))
+        return held(load_settings(pytestconfig.rootpath), committed=pytestconfig.getoption("--replay"))
     except StoreError as error:
         pytest.exit(str(error), returncode=error.exit_code)
 
@@ -128,7 +131,7 @@ def decide(
 
     def decide(claim: Claim) -> Record:
         if record := reuse(claim, known):
-            request.node.user_properties.append(("reused", record.id))
+            request.node.user_properties.append(("replayed", record.id))
         else:
             record = _verified(claim, run, benchmark, crowded=request.config.stash.get(CROWDED, False))
         told = [claim.document, str(record.verdict.status), record.verdict.reason]
@@ -207,7 +210,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Count verdicts by document, say what was reused, what was not measured and why, and where the records are."""
+    """Count verdicts by document, say what was replayed, what was not measured and why, and where the records are."""
     decided = list(_decided(terminalreporter))
     if not decided:
         return
@@ -216,8 +219,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     for document in sorted({document for document, _, _ in seen}):
         counts = Counter(status for name, status, _ in seen if name == document)
         terminalreporter.line(f"{document}: " + ", ".join(f"{counts[status]} {status}" for status in Status))
-    if reused := sum("reused" in properties for properties in decided):
-        terminalreporter.line(f"reused: {reused} of {len(seen)} claims; --fresh measures all")
+    if replayed := sum("replayed" in properties for properties in decided):
+        terminalreporter.line(f"replayed: {replayed} of {len(seen)} claims, measured before; --fresh measures all")
     reasons = Counter(reason for _, status, reason in seen if status == Status.UNMEASURED)
     for reason, count in sorted(reasons.items()):
         terminalreporter.line(f"UNMEASURED: {count} claims, {reason}", yellow=True, bold=True)

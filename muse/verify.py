@@ -94,17 +94,18 @@ def verify(claim: Claim, run: Run, rounds: Rounds = plain_rounds, *, crowded: bo
     return record
 
 
-def held(settings: Settings) -> dict[tuple[str, str], Record]:
-    """What was measured in this place already, the newest by claim and fingerprint, as `reuse` looks it up.
+def held(settings: Settings, *, committed: bool = False) -> dict[tuple[str, str], Record]:
+    """What this clone has measured in this place, the newest by claim and fingerprint, as `reuse` looks it up.
 
-    A place is a machine with its GPU, PyTorch, Triton and the variables that can move a measurement.
+    Others may have measured here, too: their evidence counts where it is asked for (`committed`).
+    A place is a machine with its GPU, driver, PyTorch, Triton and the variables that can move a measurement.
     An unmeasured record holds nothing.
     Raises StoreError for an unreadable row.
     """
     slug, here = machine.slug(), _place(provenance(settings))
-    committed = (settings.path("results") / slug).glob("*.jsonl")
     own = settings.path("runs").glob(f"*_{slug}_*/{files.RECORDS}")
-    records = [record for file in (*committed, *own) for record in files.read(file)]
+    theirs = (settings.path("results") / slug).glob("*.jsonl") if committed else ()
+    records = [record for file in (*theirs, *own) for record in files.read(file)]
     return {
         (record.claim.id, record.fingerprint): record
         for record in sorted(records, key=lambda record: record.time)
@@ -116,7 +117,7 @@ def _place(source: Mapping[str, Any]) -> tuple[Any, ...]:
     """Of a provenance. Which of several equal GPUs it was does not matter."""
     gpu, packages = source.get("gpu") or {}, source.get("packages") or {}
     environment = {**source.get("environment", {}), "CUDA_VISIBLE_DEVICES": None}
-    return source.get("machine"), gpu.get("name"), packages.get("torch"), packages.get("triton"), environment
+    return source.get("machine"), gpu.get("name"), gpu.get("driver"), packages.get("torch"), packages.get("triton"), environment
 
 
 def reuse(claim: Claim, known: Mapping[tuple[str, str], Record]) -> Record | None:

@@ -18,7 +18,7 @@ import typer
 from muse.claims.claim import Claim, Ledger, Status
 from muse.cli.printing import Json, Selection, print_json
 from muse.config import Settings, load_settings
-from muse.errors import Unmeasured
+from muse.errors import Unmeasured, UsageError
 from muse.store.record import Record
 
 if TYPE_CHECKING:
@@ -28,30 +28,35 @@ if TYPE_CHECKING:
 def verify(
     selection: Selection = None,
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="Measure also the claims whose evidence still holds here.")
+        bool, typer.Option("--fresh", help="Measure also what this clone has measured, where it still holds.")
+    ] = False,
+    replay: Annotated[
+        bool, typer.Option("--replay", help="Replay also the committed evidence of a machine like this one.")
     ] = False,
     require_gpu: Annotated[bool, typer.Option(help="Fail when a GPU claim could not be measured.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Decide the claims that this machine can, by evidence that still holds or a new measurement, and report."""
+    """Measure and decide the claims that this machine can, but for those that this clone has measured, and report."""
     from muse import verify as story
     from muse.progress import track
 
+    if fresh and replay:
+        raise UsageError("--fresh measures all, --replay as little as it can; give one of them")
     settings = load_settings()
     claims = story.select(story.open_ledger(settings), selection)
-    known = {} if fresh else story.held(settings)
+    known = {} if fresh else story.held(settings, committed=replay)
     run = story.Run.start(settings)
     records = list(_decided(track(claims, "verifying", lambda claim: claim.id), claims, known, run))
     changed = [story.told(r) for r in records if story.changed(r)]
-    reused = [r.id for r in records if r.run != run.folder.name]
+    replayed = [r.id for r in records if r.run != run.folder.name]
     view = _view(settings, [*_committed(settings), *records])
     paths = _write_english(settings, view, run.folder)
     if as_json:
         rows = [json.loads(r.to_json()) for r in records]
-        print_json({"run": run.folder.name, "reused": reused, "changed": changed, "records": rows})
+        print_json({"run": run.folder.name, "replayed": replayed, "changed": changed, "records": rows})
     else:
         _print_counts(view)
-        _print_decided(records, len(reused))
+        _print_decided(records, len(replayed))
         for path in paths:
             typer.echo(str(path.relative_to(settings.root) if path.is_relative_to(settings.root) else path))
         for line in changed:
@@ -200,11 +205,11 @@ def _print_counts(view: Any) -> None:
         typer.echo("  ".join([f"{name:<{width}}", *counts]))
 
 
-def _print_decided(records: list[Record], reused: int) -> None:
-    """How much of the table this run decided, how much of that by earlier evidence, and why not the rest."""
+def _print_decided(records: list[Record], replayed: int) -> None:
+    """How much of the table this run decided, how much of that by replaying earlier evidence, and why not the rest."""
     missing = Counter(r.verdict.reason for r in records if r.verdict.status is Status.UNMEASURED)
     typer.echo(f"decided by this run: {len(records) - missing.total()} of {len(records)}")
-    if reused:
-        typer.echo(f"reused: {reused} of {len(records)} claims; --fresh measures all")
+    if replayed:
+        typer.echo(f"replayed: {replayed} of {len(records)} claims, measured before; --fresh measures all")
     for reason, count in sorted(missing.items()):
         typer.echo(f"not decided, {reason}: {count}; the table counts committed evidence for them, where there is any")

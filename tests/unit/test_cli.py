@@ -195,9 +195,9 @@ def test_verify_measures_only_what_has_no_evidence_here(muse, project):
     _, first, _ = muse("verify", "sum0")
     code, out, errors = muse("verify")
     assert (code, len(errors)) == (1, 1)
-    assert "decided by this run: 2 of 2\nreused: 1 of 2 claims; --fresh measures all\n" in out
+    assert "decided by this run: 2 of 2\nreplayed: 1 of 2 claims, measured before; --fresh measures all\n" in out
     assert [len(read(file)) for file in sorted(folder.glob("runs/*/records.jsonl"))] == [1, 1]
-    assert "reused" not in first
+    assert "replayed" not in first
 
 
 def test_verify_fresh_measures_all(muse, project):
@@ -205,10 +205,21 @@ def test_verify_fresh_measures_all(muse, project):
     folder = project(3, 3)
     once, again, fresh = (json.loads(muse("verify", "--json", *words)[1]) for words in ([], [], ["--fresh"]))
     records = [[record["id"] for record in facts["records"]] for facts in (once, again, fresh)]
-    assert (once["reused"], again["reused"], fresh["reused"]) == ([], records[0], [])
+    assert (once["replayed"], again["replayed"], fresh["replayed"]) == ([], records[0], [])
     assert records[0] == records[1]
     assert not set(records[0]) & set(records[2])
     assert [len(read(file)) for file in sorted(folder.glob("runs/*/records.jsonl"))] == [2, 2]
+
+
+def test_verify_replays_committed_evidence_where_that_is_asked_for(muse, project):
+    """What another clone has measured on a machine like this one is no measurement of this one's."""
+    project(3, 4)
+    muse("verify", "sum0")
+    muse("promote", "latest")
+    runs = [json.loads(muse("verify", "sum0", "--json", *words)[1])["replayed"] for words in (["--replay"], [])]
+    assert [len(ids) for ids in runs] == [1, 0]
+    code, _, errors = muse("verify", "--fresh", "--replay")
+    assert (code, errors) == (2, ["muse: --fresh measures all, --replay as little as it can; give one of them"])
 
 
 def test_a_required_gpu_that_is_not_there_is_exit_code_3(muse):

@@ -20,7 +20,7 @@ def resumed(project):
 
 def test_a_run_goes_on_where_another_was_cut_off(resumed):
     """What was measured is not measured again, and the verdicts are the same."""
-    assert "reused: 2 of 7 claims; --fresh measures all" in resumed.done.stdout
+    assert "replayed: 2 of 7 claims, measured before; --fresh measures all" in resumed.done.stdout
     assert "paper: 2 confirmed, 1 refuted, 1 inconclusive, 3 unmeasured" in resumed.done.stdout
     assert [row.claim.id for row in read(resumed.records()[1])] == [f"paper/{id_}" for id_ in IDS[2:]]
 
@@ -28,14 +28,14 @@ def test_a_run_goes_on_where_another_was_cut_off(resumed):
 def test_a_reused_claim_names_its_record(resumed):
     """Among the test's properties, where other programs read it."""
     told = (resumed.folder / "results.xml").read_text()
-    assert re.findall(r'name="reused" value="(\w+)"', told) == list(resumed.first.values())
+    assert re.findall(r'name="replayed" value="(\w+)"', told) == list(resumed.first.values())
 
 
 def test_a_second_run_measures_nothing_and_ends_as_the_first(resumed):
     """Only what could not be measured is tried again."""
     done = resumed.run()
     assert outcomes(done) == outcomes(resumed.done)
-    assert (done.returncode, "reused: 4 of 7 claims" in done.stdout) == (0, True)
+    assert (done.returncode, "replayed: 4 of 7 claims" in done.stdout) == (0, True)
     assert [row.claim.id for row in read(resumed.records()[-1])] == [f"paper/{id_}" for id_ in IDS[4:]]
 
 
@@ -51,14 +51,14 @@ def test_a_run_that_reuses_everything_leaves_no_records(resumed):
 def test_a_fresh_run_measures_all(resumed, option):
     """So does one that keeps its times, for a record has none."""
     done = resumed.run("-k", "holds", option)
-    assert "reused" not in done.stdout
+    assert "replayed" not in done.stdout
     assert len(read(resumed.records()[-1])) == 2
 
 
 def test_two_workers_reuse_as_one_does(resumed):
     """Each reads what this machine has."""
     done = resumed.run("-n", "2", "-k", "holds or wrong")
-    assert "reused: 3 of 3 claims" in done.stdout
+    assert "replayed: 3 of 3 claims" in done.stdout
     assert done.returncode == 0
 
 
@@ -79,13 +79,28 @@ def test_a_reused_verdict_is_compared_with_the_word_of_today(project):
     made.file.write_text(LEDGER.replace("recorded: refuted", "recorded: confirmed"))
     done = made.run("-k", "wrong")
     assert outcomes(done) == {"wrong": "FAILED"}
-    assert "reused: 1 of 1 claims" in done.stdout
+    assert "replayed: 1 of 1 claims" in done.stdout
+
+
+def test_committed_evidence_is_replayed_where_that_is_asked_for(project):
+    """Else a clone measures for itself; a run that measures all replays nothing."""
+    made = project(LEDGER)
+    made.run("-k", "holds")
+    [own] = made.records()
+    committed = made.folder / "reports/results" / own.parent.name.split("_")[1] / "run.jsonl"
+    committed.parent.mkdir(parents=True)
+    own.rename(committed)
+    assert "replayed: 2 of 2 claims" in made.run("-k", "holds", "--replay").stdout
+    assert "replayed" not in made.run("-k", "holds").stdout
+    refused = made.run("-k", "holds", "--replay", "--fresh")
+    assert refused.returncode == 4
+    assert "--fresh measures all, --replay as little as it can; give one of them" in refused.stderr
 
 
 def test_another_machine_s_evidence_is_not_reused(resumed):
     """A card that was not there before measures everything itself."""
     done = resumed.run("--card", "-k", "holds")
-    assert "reused" not in done.stdout
+    assert "replayed" not in done.stdout
     assert len(read(resumed.records()[-1])) == 2
 
 

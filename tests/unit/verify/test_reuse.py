@@ -21,21 +21,27 @@ def kept(tmp_path, settings, ended):
     """Keeps records as evidence of this machine or in a folder of results, and gives what is held afterwards."""
     place = replace(settings, runs=tmp_path / "runs", results=tmp_path / "results")
 
-    def keep(*records, folder=OWN_RUN):
+    def keep(*records, folder=OWN_RUN, **asked):
         (tmp_path / folder).mkdir(parents=True, exist_ok=True)
         for record in records:
             files.append(tmp_path / folder / files.RECORDS, record)
-        return held(place)
+        return held(place, **asked)
 
     return keep
 
 
 @pytest.mark.parametrize("status", ["confirmed", "refuted", "inconclusive"])
-@pytest.mark.parametrize("folder", [OWN_RUN, f"results/{machine.slug()}"])
-def test_a_measured_record_of_this_machine_is_reused(kept, ended, status, folder):
-    """Whatever its verdict, and whether it is committed or this machine's own."""
+def test_a_measured_record_of_this_clone_is_reused(kept, ended, status):
+    """Whatever its verdict."""
     record = ended(status)
-    assert reuse(record.claim, kept(record, folder=folder)).id == record.id
+    assert reuse(record.claim, kept(record)).id == record.id
+
+
+def test_a_committed_record_is_reused_where_that_is_asked_for(kept, ended):
+    """Somebody else may have measured it."""
+    record, folder = ended("confirmed"), f"results/{machine.slug()}"
+    assert reuse(record.claim, kept(record, folder=folder)) is None
+    assert reuse(record.claim, kept(folder=folder, committed=True)).id == record.id
 
 
 def test_an_unmeasured_record_is_never_reused(kept, ended):
@@ -49,6 +55,7 @@ def test_an_unmeasured_record_is_never_reused(kept, ended):
     [
         {"machine": "another"},
         {"gpu": {"name": "another"}},
+        {"gpu": {"driver": "another"}},
         {"packages": {"torch": "0.1"}},
         {"packages": {"torch": provenance._version("torch"), "triton": "0.1"}},
         {"environment": {"NVIDIA_TF32_OVERRIDE": "1"}},
