@@ -117,7 +117,14 @@ def _place(source: Mapping[str, Any]) -> tuple[Any, ...]:
     """Of a provenance. Which of several equal GPUs it was does not matter."""
     gpu, packages = source.get("gpu") or {}, source.get("packages") or {}
     environment = {**source.get("environment", {}), "CUDA_VISIBLE_DEVICES": None}
-    return source.get("machine"), gpu.get("name"), gpu.get("driver"), packages.get("torch"), packages.get("triton"), environment
+    return (
+        source.get("machine"),
+        gpu.get("name"),
+        gpu.get("driver"),
+        packages.get("torch"),
+        packages.get("triton"),
+        environment,
+    )
 
 
 def reuse(claim: Claim, known: Mapping[tuple[str, str], Record]) -> Record | None:

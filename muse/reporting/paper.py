@@ -12,7 +12,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 
-from muse.claims.claim import Status
+from muse.claims.claim import Scope, Status
 from muse.errors import MuseError
 from muse.reporting import escape, figures
 from muse.reporting.cell import Cell
@@ -49,7 +49,7 @@ class Fact:
 
     @property
     def measured(self) -> Safe:
-        """The measured number with its unit; a dagger where not confirmed, a dash where unmeasured."""
+        """The measured number with its unit; a dash where there is none, and the marks of `_mark`."""
         return Safe(_quantity(self.cell.value, self.cell) + self._mark)
 
     @property
@@ -69,8 +69,10 @@ class Fact:
 
     @property
     def _mark(self) -> str:
+        """A dagger where it is not confirmed; a double dagger where it was predicted, not measured."""
         doubtful = self.cell.value and self.cell.status != Status.CONFIRMED
-        return r"\textsuperscript{$\dagger$}" if doubtful else ""
+        marks = r"\dagger" * bool(doubtful) + r"\ddagger" * (self.cell.scope == Scope.PREDICTED)
+        return rf"\textsuperscript{{${marks}$}}" if marks else ""
 
 
 @dataclass(frozen=True)

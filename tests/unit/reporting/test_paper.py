@@ -189,6 +189,19 @@ def test_a_shaped_table_takes_numbers_by_address(stated, found, templates, tmp_p
     assert text == rf"\num{{5.80}} & \num{{7.000}}{mark} & \qty{{7.000}}{{\gibi\byte}}{mark} & refuted"
 
 
+def test_a_prediction_that_a_paper_quotes_says_that_it_is_none_of_a_gpu(stated, found, templates, tmp_path):
+    """By a double dagger, beside the dagger where it is not confirmed."""
+    place = shaped(templates, tmp_path, r"\VAR{claim('max_parameters/peak').measured_number}")
+    told = []
+    for value in (5.8, 7.0):
+        record = found(stated("max_parameters/peak"), value, scope=Scope.PREDICTED)
+        told.append(made([record], place)["tables/max_model_size.tex"])
+    assert told == [
+        rf"\num{{{n}}}\textsuperscript{{${mark}$}}"
+        for n, mark in (("5.800", r"\ddagger"), ("7.000", r"\dagger\ddagger"))
+    ]
+
+
 def test_a_shaped_table_without_its_claim_is_one_error(stated, found, templates, tmp_path):
     """The address that no record has is named, with the template."""
     place = shaped(templates, tmp_path, r"\VAR{claim('max_parameters/pique').measured}")
