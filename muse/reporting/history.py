@@ -125,12 +125,16 @@ def text(changes: Sequence[Change]) -> Iterator[str]:
 
 
 def markdown(changes: Sequence[Change]) -> Iterator[str]:
-    """The same as tables of Markdown, line by line."""
+    """The same as tables of Markdown, line by line; what changed no verdict is folded."""
     for kind, group in groupby(changes, key=lambda change: change.kind):
         members = list(group)
-        yield from ("", f"**{kind}**: {len(members)}", "", "| claim | before | after | change |", "|---|---|---|---:|")
+        folded = kind is not Kind.VERDICT
+        head = f"<details><summary>{kind}: {len(members)}</summary>" if folded else f"**{kind}**: {len(members)}"
+        yield from ("", head, "", "| claim | before | after | change |", "|---|---|---|---:|")
         for change in members:
             sides = f"{safe(_told(change.before))} | {safe(_told(change.after))}"
             yield f"| {code(change.id)} | {sides} | {change.share} |"
+        if folded:
+            yield from ("", "</details>")
     if not changes:
         yield from ("", "No verdict and no figure changed.")

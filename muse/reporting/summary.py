@@ -1,4 +1,4 @@
-"""A page for a job or a pull request: verdicts per document, what changed, and what is not confirmed."""
+"""A page for a job, with all that is not confirmed, or for a pull request, with what it changes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from muse.reporting import history
 from muse.reporting.escape import markdown as safe
 from muse.reporting.escape import markdown_code as code
 from muse.reporting.evidence import chosen
-from muse.reporting.history import Change
+from muse.reporting.history import Change, Kind
 from muse.reporting.quotes import Quotes
 from muse.reporting.words import load
 from muse.store.record import Record
@@ -24,7 +24,7 @@ LIMIT = 1_000_000
 def summary(
     records: Sequence[Record], stale: Callable[[Record], bool], base: str | None, changes: Sequence[Change]
 ) -> str:
-    """The page in Markdown, of at most `LIMIT` bytes.
+    """The page in Markdown, of at most `LIMIT` bytes: what is not confirmed, since a base what it adds to that.
 
     Parameters
     ----------
@@ -37,6 +37,7 @@ def summary(
     lines = [MARKER, "## Claims", "", *_table(shown, stale)]
     if base is not None:
         lines += ["", f"## Changed since {safe(base)}", *history.markdown(changes)]
+        shown = [change.after for change in changes if change.after and change.kind is not Kind.FIGURE]
     return capped([*lines, "", "## Not confirmed", "", *_unconfirmed(shown, Quotes(records, stale))])
 
 
@@ -59,7 +60,7 @@ def _unconfirmed(records: Sequence[Record], quotes: Quotes) -> Iterator[str]:
         cause = quotes.fill(record.claim.cause or "No cause is recorded.", record.claim.document, words)
         yield f"- {code(record.claim.id)}: {record.verdict.status}. {safe(record.claim.says)} *{safe(cause)}*"
     if not told:
-        yield "Nothing is refuted or inconclusive."
+        yield "Nothing of this is refuted or inconclusive."
 
 
 def capped(lines: Sequence[str], limit: int = LIMIT) -> str:
