@@ -104,6 +104,12 @@ def test_a_pull_request_reaches_our_runner_only_from_our_branches_and_after_appr
     assert condition in gpu["measure"]["if"]
 
 
+def test_without_a_runner_no_job_waits_for_one(gpu):
+    """A fork has the workflow, and mostly no runner."""
+    assert gpu["approve"]["if"].startswith("vars.GPU_RUNNER && ")
+    assert gpu["measure"]["if"].startswith("${{ vars.GPU_RUNNER && ")
+
+
 def test_one_measurement_runs_at_a_time_and_none_is_broken_off(gpu):
     """Two on one GPU would time each other."""
     assert gpu["measure"]["concurrency"] == {"group": "gpu", "cancel-in-progress": False}
