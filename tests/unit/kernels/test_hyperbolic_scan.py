@@ -10,6 +10,8 @@ from kernels.hyperbolic_scan import autograd, reference
 from kernels.hyperbolic_scan.cases import CASES
 
 K = CASES[0].k
+ONE_NUMBER = 8
+"""How much more a single sum may err, as in claims: the definition's own error there can be small by chance."""
 
 
 def inputs(n, dtype=torch.float32, width=5, *, shared=False, batch=(2,)):
@@ -26,7 +28,7 @@ def inputs(n, dtype=torch.float32, width=5, *, shared=False, batch=(2,)):
 def agree(given):
     """Assert the tolerance for the states and every gradient."""
     found = excesses(hyperbolic_scan, reference.hyperbolic_scan, given)
-    assert found.pop("dcurvature") <= 32  # the definition's own error in a single sum can be small by chance
+    assert found.pop("dcurvature") <= ONE_NUMBER * K
     assert all(ratio <= K for ratio in found.values()), found
 
 
