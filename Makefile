@@ -28,7 +28,7 @@ verify: install  ## Decide every claim that this machine can, and render the rep
 test: install  ## Unit tests and every claim that needs no GPU
 	$(BIN)/python -m pytest tests/unit tests/claims -m "not compiles" -n 2 --dist worksteal --fresh --jaxtyping-packages=$(SHAPED)
 
-compiled: install  ## Compile every kernel for an H100, without one
+compiled: install  ## Compile every operator into one graph, and every kernel for an H100, without one
 	$(BIN)/python -m pytest tests/unit/kernels -m compiles -n 2
 
 gpu: install  ## On one GPU or more: measure every claim that needs one, side by side and then the timings, and check the memory harness

@@ -36,6 +36,7 @@ def _assert_near(found, wanted, share):
         assert float((one - other).abs().max()) <= share * float(other.abs().max())
 
 
+@pytest.mark.compiles
 @every
 def test_the_compiler_sees_one_graph_and_gives_the_same(inputs, compiled, name):
     """No operator breaks a user's graph in two."""

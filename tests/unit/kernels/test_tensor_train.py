@@ -164,7 +164,7 @@ def test_the_operator_meets_every_contract_of_a_custom_operator():
 
 
 def test_the_logits_meet_every_contract_of_a_custom_operator(monkeypatch):
-    """With rows that start at multiples of 64 elements, also of symbolic sizes, which are no `int` to a type checker."""
+    """With rows that start at multiples of 64 elements; a symbolic size is no `int` to a type checker."""
     monkeypatch.setattr(sizes, "rows", inspect.unwrap(sizes.rows))
     given = [x.requires_grad_() for x in headed(4)[:3]]
     torch.library.opcheck(autograd.logits, (*given, V))
