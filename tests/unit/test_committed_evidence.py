@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from muse.claims.claim import Status
 from muse.config import load_settings
 from muse.coverage.numbers import SUFFIXES, numbers
 from muse.memory.card import card
@@ -19,7 +20,7 @@ from muse.reporting.evidence import chosen
 from muse.reporting.words import ENGLISH, languages
 from muse.store.files import read_all
 from muse.units import UNITS, half_step
-from muse.verify import changed, in_order, open_ledger, stale
+from muse.verify import changed, fingerprint, in_order, open_ledger, stale
 
 SETTINGS = load_settings(Path(__file__).parents[2])
 
@@ -67,6 +68,14 @@ def test_the_committed_verdicts_are_those_that_the_ledger_records(ledger, record
     """Of evidence that still holds: a verdict that today's ledger does not state is a change that nobody looked at."""
     told = in_order(records, ledger)
     assert [record.claim.id for record in told if changed(record) and not stale(record, ledger)] == []
+
+
+def test_every_recorded_verdict_has_a_record_that_still_holds(ledger, records):
+    """A verdict that nobody measured is an opinion; what no probe can decide is recorded as unmeasured."""
+    known = {(record.claim.id, record.fingerprint) for record in records}
+    decided = [claim for claim in ledger.claims if claim.recorded is not Status.UNMEASURED]
+    assert [claim.id for claim in decided if (claim.id, fingerprint(claim)) not in known] == []
+    assert [claim.id for claim in decided if claim.probe is None] == []
 
 
 @pytest.mark.parametrize("model", ["phase7_maximum", "phase8_maximum"])
