@@ -181,7 +181,7 @@ OTHERWISE = {
     "resolvent_bounds",
 }
 """The subject of the first is the claim's own operands, see its test below; those of the others are kernels, slowed,
-falsified and made quadratic in ``probes/test_operator.py`` and ``probes/test_operator_counts.py``."""
+falsified and made quadratic in ``probes/test_operator*.py``."""
 
 
 @pytest.fixture
