@@ -60,19 +60,21 @@ class AdamW8bit(Optimizer):
             state["root_scale"] = parameter.new_zeros(blocks, 1, dtype=torch.float32)
         state["step"] += 1
         flat, slope = parameter.reshape(-1), gradient.reshape(-1)
+        chosen = {name: group[name] for name in self.defaults}
         for start in range(0, len(flat), self.SLICE):
             rows = slice(start // self.BLOCK, -(-min(start + self.SLICE, len(flat)) // self.BLOCK))
             moments = {name: state[name][rows] for name in ("mean", "root", "mean_scale", "root_scale")}
-            self._update_slice(
-                flat[start : start + self.SLICE], slope[start : start + self.SLICE], moments, state["step"], group
+            self.update_slice(
+                flat[start : start + self.SLICE], slope[start : start + self.SLICE], moments, state["step"], chosen
             )
         if not parameter.is_contiguous():  # then `flat` is a copy
             parameter.copy_(flat.view_as(parameter))
 
-    def _update_slice(
-        self, weights: Tensor, slope: Tensor, moments: dict[str, Tensor], step: int, group: dict[str, Any]
+    def update_slice(
+        self, weights: Tensor, slope: Tensor, moments: dict[str, Tensor], step: int, chosen: dict[str, Any]
     ) -> None:
-        low, high = group["betas"]
+        """Update a part of a parameter; which operations it takes follows from the tensors' shapes."""
+        low, high = chosen["betas"]
         g = slope.new_zeros(moments["mean"].shape, dtype=torch.float32)
         g.view(-1)[: len(slope)] = slope
         m = moments["mean"] * (moments["mean_scale"] / 127)
@@ -86,9 +88,9 @@ class AdamW8bit(Optimizer):
             moments[stored].copy_((value / (largest / top).clamp(min=torch.finfo(torch.float32).tiny)).round_())
         moments["root"].clamp_(min=1)  # a root of nothing would leave the mean divided by eps alone
         m.div_(1 - low**step)
-        root.div_((1 - high**step) ** 0.5).add_(group["eps"])
+        root.div_((1 - high**step) ** 0.5).add_(chosen["eps"])
         change = m.div_(root).view(-1)[: len(weights)]
-        weights.mul_(1 - group["lr"] * group["weight_decay"]).add_(change.to(weights.dtype), alpha=-group["lr"])
+        weights.mul_(1 - chosen["lr"] * chosen["weight_decay"]).add_(change.to(weights.dtype), alpha=-chosen["lr"])
 
 
 EPSILON = 1e-4

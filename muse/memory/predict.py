@@ -15,7 +15,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from muse.errors import UsageError
 from muse.memory import procedure
 from muse.memory.card import Card
-from muse.memory.optimizers import Updates
+from muse.memory.optimizers import AdamW8bit, Updates
 from muse.memory.semantics import as_cuda
 from muse.memory.tracker import KINDS, Tracker
 from muse.memory.workload import DTYPES, Workload
@@ -97,7 +97,10 @@ class _Meter:
     def clear_workspaces(self) -> None:
         self.tracker.clear_workspaces()
 
-    def follow(self, model: nn.Module, updates: Updates) -> None:  # noqa: ARG002  # a GPU's meter asks it
+    def follow(self, model: nn.Module, updates: Updates) -> None:
+        for optimizer in updates.optimizers:
+            if isinstance(optimizer, AdamW8bit):  # of which a slice takes thirty operations, and a model thousands
+                optimizer.update_slice = self.tracker.remembered(optimizer.update_slice)  # type: ignore[method-assign]
         for parameter in model.parameters():
             self.tracker.hold(parameter, "parameters")
             if parameter.requires_grad:

@@ -71,6 +71,23 @@ def _dense(x: Tensor) -> bool:
     return True
 
 
+Event = tuple[str, int | None, Block]
+"""For what a block of how many bytes was taken; or, without bytes, was given back."""
+
+
+def _own(events: list[Event]) -> list[Event]:
+    """The events but those that give back what was taken before them: Python may collect it at any time."""
+    taken, own = set(), []
+    for event in events:
+        _, size, block = event
+        if size is not None:
+            taken.add(block)
+        elif block not in taken:
+            continue
+        own.append(event)
+    return own
+
+
 class Tracker(TorchDispatchMode):
     """What is live, by kind, and what was when most was."""
 
@@ -82,6 +99,8 @@ class Tracker(TorchDispatchMode):
         self.peak: Counter[str] = Counter()
         self._held: dict[int, tuple[str, Block | None]] = {}
         self._workspaces: dict[bool, Block] = {}
+        self._noted: list[Event] | None = None
+        self._known: dict[Any, list[Event]] = {}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -106,12 +125,14 @@ class Tracker(TorchDispatchMode):
         key = storage._cdata
         if key in self._held:
             before, block = self._held[key]
-            self._remove(before, block)
+            size = block.size if block else 0
+            self._held[key] = kind, block
+            self._count(before, -size)
+            self._count(kind, size)
         else:
-            block = self.allocator.allocate(storage.nbytes()) if storage.nbytes() else None
+            block = self._take(kind, storage.nbytes()) if storage.nbytes() else None
             weakref.finalize(storage, self._release, key)
-        self._held[key] = kind, block
-        self._add(kind, block)
+            self._held[key] = kind, block
 
     def disregard(self, tensor: Tensor) -> None:
         """Count `tensor` no longer: on a GPU it stays with the CPU."""
@@ -119,11 +140,41 @@ class Tracker(TorchDispatchMode):
         self._release(key)
         self._held[key] = "host", None
 
+    def remembered(self, function: Callable[..., None]) -> Callable[..., None]:
+        """`function`, which is run once for tensors alike; for more of them only its allocations are repeated.
+
+        Its operations must follow from its tensors' shapes. One that leaves something behind is run every time.
+        """
+
+        def call(*args: Any) -> None:
+            tensors = [x for x in tree_leaves(args) if isinstance(x, Tensor)]
+            like = (function.__qualname__, *((x.shape, x.stride(), x.dtype) for x in tensors))
+            if like in self._known:
+                self._repeat(self._known[like])
+                return
+            noted: list[Event] = []
+            self._noted = noted
+            try:
+                function(*args)
+            finally:
+                self._noted = None
+            if len(own := _own(noted)) == 2 * sum(size is not None for _, size, _ in own):
+                self._known[like] = own
+
+        return call
+
+    def _repeat(self, events: list[Event]) -> None:
+        blocks: dict[Block, Block] = {}
+        for kind, size, block in events:
+            if size is None:
+                self._give(kind, blocks[block])
+            else:
+                blocks[block] = self._take(kind, size)
+
     def clear_workspaces(self) -> None:
         """Free them; the next matrix product of each thread asks for one again."""
         for block in self._workspaces.values():
-            self._remove("workspace", block)
-            self.allocator.release(block)
+            self._give("workspace", block)
         self._workspaces.clear()
 
     def reset(self) -> None:
@@ -134,31 +185,36 @@ class Tracker(TorchDispatchMode):
         """What the operation allocates for itself."""
         phases = hidden(func, args, kwargs, self.card)
         for sizes in phases or ([()] if func in PRODUCTS else []):
-            blocks = [self.allocator.allocate(size) for size in sizes]
-            for block in blocks:
-                self._add("scratch", block)
+            blocks = [self._take("scratch", size) for size in sizes]
             if func in PRODUCTS:
                 self._work(backward=torch._C._current_graph_task_id() != -1)
             for block in blocks:
-                self._remove("scratch", block)
-                self.allocator.release(block)
+                self._give("scratch", block)
 
     def _work(self, *, backward: bool) -> None:
         """The first matrix product of a thread lets cuBLAS ask for its workspace."""
         if self.workspace and backward not in self._workspaces:
-            self._workspaces[backward] = self.allocator.allocate(self.workspace)
-            self._add("workspace", self._workspaces[backward])
-
-    def _add(self, kind: str, block: Block | None) -> None:
-        self.live[kind] += block.size if block else 0
-        if self.live.total() > self.peak.total():
-            self.peak = self.live.copy()
-
-    def _remove(self, kind: str, block: Block | None) -> None:
-        self.live[kind] -= block.size if block else 0
+            self._workspaces[backward] = self._take("workspace", self.workspace)
 
     def _release(self, key: int) -> None:
         kind, block = self._held.pop(key)
-        self._remove(kind, block)
         if block:
-            self.allocator.release(block)
+            self._give(kind, block)
+
+    def _take(self, kind: str, size: int) -> Block:
+        block = self.allocator.allocate(size)
+        self._count(kind, block.size)
+        if self._noted is not None:
+            self._noted.append((kind, size, block))
+        return block
+
+    def _give(self, kind: str, block: Block) -> None:
+        self._count(kind, -block.size)
+        self.allocator.release(block)
+        if self._noted is not None:
+            self._noted.append((kind, None, block))
+
+    def _count(self, kind: str, size: int) -> None:
+        self.live[kind] += size
+        if size > 0 and self.live.total() > self.peak.total():
+            self.peak = self.live.copy()

@@ -70,3 +70,49 @@ def test_autocast_casts_the_last_argument_first(asked):
     half = torch.float16
     sizes = asked(lambda: (leaf(N, D, dtype=half), leaf(D, dtype=half), leaf(D, dtype=half)), normed)
     assert sizes[:3] == [4 * D, 4 * D, 4 * N * D]
+
+
+def test_a_remembered_function_is_run_once_for_tensors_alike():
+    """What it allocates is repeated, in its order and under its kinds; other shapes are run."""
+    ran = []
+
+    def function(x):
+        ran.append(tuple(x.shape))
+        F.silu(x * 2).sum()
+
+    with FakeTensorMode(), as_cuda(H100), Tracker(H100, WORKSPACE) as tracker:
+        remembered = tracker.remembered(function)
+        found = []
+        for x in (torch.empty(N, D), torch.empty(N, D), torch.empty(N, 2 * D)):
+            tracker.reset()
+            before = tracker.live.copy()
+            remembered(x)
+            assert tracker.live == before
+            found.append(tracker.peak - before)
+    assert ran == [(N, D), (N, 2 * D)]
+    assert found[0] == found[1]
+    assert found[0]["activations"] == 2 * 4 * N * D
+    assert found[2]["activations"] == 2 * found[0]["activations"]
+
+
+def test_a_function_that_leaves_something_is_run_every_time():
+    """Its memory could not be repeated without its tensors."""
+    left = []
+    with FakeTensorMode(), as_cuda(H100), Tracker(H100, WORKSPACE) as tracker:
+        remembered = tracker.remembered(lambda x: left.append(x * 2))
+        for number in (1, 2):
+            remembered(torch.empty(N, D))
+            assert len(left) == number
+
+
+def test_what_dies_meanwhile_is_not_part_of_a_remembered_function():
+    """Python may collect older tensors at any time; the second call finds none."""
+    with FakeTensorMode(), as_cuda(H100), Tracker(H100, WORKSPACE) as tracker:
+        older = [torch.empty(N, D)]
+        remembered = tracker.remembered(lambda x: (older.clear(), x.sin(), None)[-1])
+        for live in (1, 1):
+            x = torch.empty(N, D)
+            remembered(x)
+            assert tracker.live.total() == live * 4 * N * D
+            del x
+        assert tracker.live.total() == 0
