@@ -23,7 +23,10 @@ from muse.probes.timing import ROUNDS, ratio
 
 T = TypeVar("T")
 
-LONG, FEW = 2.0, 5
+TIMING = "operators"
+"""What the process is kept for that times them all, one after another: each would take seconds to start."""
+
+LONG, FEW = 1.0, 5
 """Seconds from which on a round is long, and how many rounds there are of long ones."""
 
 
@@ -81,7 +84,7 @@ def _times(mine: Subject, rival: str | None, bench: Bench) -> tuple[dict[str, li
         since = tuned.recall(bench.settings)
         with (
             machine.lease(exclusive=True),
-            worker(_rounds, mine, rival, environment=environment, timeout=timeout, kept_for=mine.operator) as one_round,
+            worker(_rounds, mine, rival, environment=environment, timeout=timeout, kept_for=TIMING) as one_round,
         ):
 
             def noted() -> None:
