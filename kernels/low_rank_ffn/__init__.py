@@ -38,8 +38,9 @@ def low_rank_ffn(
     Returns
     -------
     The network's output. At ranks up to 128 one kernel runs E, the activation and C; else they take a slice of
-    tokens at a time, whose hidden layer has at most 128 MiB. For more than 128 tokens nothing of size f is kept for
-    the backward pass, which computes it again in slices.
+    tokens at a time, whose hidden layer has at most 128 MiB. For more than 128 tokens and at ranks up to 512 nothing
+    of size f is kept for the backward pass, which computes it again in slices; above, the definition runs where
+    gradients are wanted, for keeping the hidden layer is then faster.
 
     Raises
     ------
@@ -54,7 +55,7 @@ def low_rank_ffn(
     z = reference.activated(F.linear(x, down), at_rank)
     # Under autocast z has the precision of F.linear, and the maps between must have it too.
     maps = [w.to(z.dtype) for w in (expand, contract)]
-    if z.numel() <= autograd.FEW * z.shape[-1]:
+    if z.numel() <= autograd.FEW * z.shape[-1] or autograd.kept(z, *maps):
         middle = reference.hidden_map(z, *maps, activation=activation)
     else:
         maps = [w if w.stride(-1) == 1 else w.contiguous() for w in maps]

@@ -5,12 +5,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-HELD_BYTES = {1: 128 << 20, 2: 104 << 20}
-"""Hidden activations that exist at once, and in the backward pass, where there are two of each, those and their
-gradients."""
+HELD_BYTES = 128 << 20
+"""Hidden activations that exist at once on the way there."""
+
+HELD_BACK = {"thin": 104 << 20, "wide": 384 << 20}
+"""And on the way back, with as much room for their gradients: up to rank `FUSED`, and above. There another slice, which
+reads and writes the sums of two gradients, takes more than a hundredth of the time."""
 
 FEW = 128
 """Up to so many tokens the definition runs: a kernel spares nothing, and Python takes longer than the GPU."""
+
+AGAIN = 512
+"""The largest rank for which the way back forms the hidden layer again. Its products grow with the rank, what keeping
+it costs does not: above, the definition runs where gradients are wanted."""
 
 FUSED = 128
 """The largest rank for which nothing of size f reaches memory. Above, the way there and back costs less than reading
@@ -45,16 +52,27 @@ def fused(z: Tensor, expand: Tensor, contract: Tensor) -> bool:
     return tiled(z, expand, contract) and z.shape[1] <= FUSED and -(-len(z) // 64) >= FUSED_TILES
 
 
-def slice_tokens(tokens: int, features: int, itemsize: int, count: int) -> int:
+def kept(z: Tensor, expand: Tensor, contract: Tensor) -> bool:
+    """Whether gradients are wanted at a rank where the hidden layer is worth its memory."""
+    return z.shape[-1] > AGAIN and torch.is_grad_enabled() and any(x.requires_grad for x in (z, expand, contract))
+
+
+def slice_tokens(tokens: int, features: int, itemsize: int, held: int) -> int:
     """Return the tokens of a slice: a multiple of 128, the height of a product's tile; all slices are about as high."""
-    most = max(HELD_BYTES[count] // (max(features, 1) * itemsize) // 128 * 128, 128)
+    most = max(held // (max(features, 1) * itemsize) // 128 * 128, 128)
     slices = max(-(-tokens // most), 1)
     return max(min(tokens, -(-tokens // (128 * slices)) * 128), 1)
 
 
-def _held(z: Tensor, expand: Tensor, count: int) -> Tensor:
-    """Return room for `count` tensors of a slice's hidden size."""
-    return z.new_empty(count, slice_tokens(len(z), len(expand), z.element_size(), count), len(expand))
+def _held(z: Tensor, expand: Tensor) -> Tensor:
+    """Return room for a slice of the hidden layer."""
+    return z.new_empty(slice_tokens(len(z), len(expand), z.element_size(), HELD_BYTES), len(expand))
+
+
+def _held_back(z: Tensor, expand: Tensor) -> Tensor:
+    """Return room for a slice of the hidden layer and of its gradient."""
+    held = HELD_BACK["wide" if z.shape[1] > FUSED else "thin"]
+    return z.new_empty(2, slice_tokens(len(z), len(expand), z.element_size(), held), len(expand))
 
 
 @torch.library.custom_op("kernels::low_rank_ffn", mutates_args=())
@@ -64,7 +82,7 @@ def hidden_map(z: Tensor, expand: Tensor, contract: Tensor, *, gelu: bool) -> Te
 
     if fused(z, expand, contract):
         return kernel.fused(z, expand, contract, gelu=gelu)
-    out, (held,), tiles = z.new_empty(z.shape), _held(z, expand, 1), tiled(z, expand, contract)
+    out, held, tiles = z.new_empty(z.shape), _held(z, expand), tiled(z, expand, contract)
     for tokens, part in zip(z.split(len(held)), out.split(len(held)), strict=True):
         hidden = held[: len(tokens)]
         if tiles:
@@ -79,7 +97,7 @@ def hidden_map(z: Tensor, expand: Tensor, contract: Tensor, *, gelu: bool) -> Te
 @hidden_map.register_fake
 def _(z: Tensor, expand: Tensor, contract: Tensor, *, gelu: bool) -> Tensor:
     if not fused(z, expand, contract):
-        _held(z, expand, 1)  # a prediction of memory sees it
+        _held(z, expand)  # a prediction of memory sees it
     return z.new_empty(z.shape)
 
 
@@ -95,7 +113,7 @@ def hidden_map_backward(
     from kernels.low_rank_ffn import kernel
 
     dz, d_expand, d_contract = z.new_empty(z.shape), torch.empty_like(expand), torch.empty_like(contract)
-    held, tiles = _held(z, expand, 2), tiled(z, expand, contract)
+    held, tiles = _held_back(z, expand), tiled(z, expand, contract)
     slices = zip(*(x.split(held.shape[1]) for x in (z, g, dz)), strict=True)
     for number, (tokens, sent, d_tokens) in enumerate(slices):
         hidden, gradient = held[:, : len(tokens)]
@@ -113,7 +131,7 @@ def hidden_map_backward(
 
 @hidden_map_backward.register_fake
 def _(g: Tensor, z: Tensor, expand: Tensor, contract: Tensor, *, gelu: bool) -> tuple[Tensor, Tensor, Tensor]:
-    _held(z, expand, 2)  # a prediction of memory sees it
+    _held_back(z, expand)  # a prediction of memory sees it
     return z.new_empty(z.shape), torch.empty_like(expand), torch.empty_like(contract)
 
 

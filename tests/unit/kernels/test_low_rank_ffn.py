@@ -28,7 +28,7 @@ def few(monkeypatch):
 @pytest.fixture
 def slices(monkeypatch):
     """Slices of 16 tokens."""
-    monkeypatch.setattr(autograd, "slice_tokens", lambda tokens, _features, _itemsize, _count: min(tokens, 16))
+    monkeypatch.setattr(autograd, "slice_tokens", lambda tokens, _features, _itemsize, _held: min(tokens, 16))
 
 
 @pytest.fixture
@@ -190,12 +190,33 @@ def test_the_fused_kernel_has_lower_tiles_where_processors_would_be_idle(kernel,
 
 def test_slices_of_tokens_fit_their_memory_and_are_about_as_high():
     """Unless not even one tile does."""
-    assert autograd.slice_tokens(16384, 16384, 2, 1) == 4096
-    assert autograd.slice_tokens(16384, 16384, 2, 2) == 3328
-    assert autograd.slice_tokens(4224, 16384, 2, 1) == 2176
-    assert autograd.slice_tokens(16384, 10**9, 2, 1) == 128
-    assert autograd.slice_tokens(100, 16384, 4, 2) == 100
-    assert autograd.slice_tokens(0, 16384, 4, 2) == 1
+    held = 2**27
+    assert autograd.slice_tokens(16384, 16384, 2, held) == 4096
+    assert autograd.slice_tokens(16384, 16384, 2, held - 1) == 3328
+    assert autograd.slice_tokens(4224, 16384, 2, held) == 2176
+    assert autograd.slice_tokens(16384, 10**9, 2, held) == 128
+    assert autograd.slice_tokens(100, 16384, 4, held) == 100
+    assert autograd.slice_tokens(0, 16384, 4, held) == 1
+
+
+@pytest.mark.parametrize(("rank", "tokens"), [(128, 3328), (512, 8192)])
+def test_a_slice_on_the_way_back_is_larger_at_wide_ranks(rank, tokens):
+    """At T = 16,384 and f = 16,384 in half precision: five of them, or two."""
+    z, expand = (torch.empty(16384, rank, dtype=torch.bfloat16, device="meta") for _ in range(2))
+    assert autograd._held_back(z, expand).shape == (2, tokens, 16384)
+
+
+@pytest.mark.parametrize(("rank", "grad", "kept"), [(512, True, False), (513, True, True), (513, False, False)])
+def test_above_rank_512_the_definition_runs_where_gradients_are_wanted(monkeypatch, rank, grad, kept):
+    """It keeps the hidden layer. The operator does not, forward alone or at other ranks."""
+    seen = []
+    monkeypatch.setattr(autograd, "hidden_map", lambda z, *_, **__: seen.append("operator") or z)
+    monkeypatch.setattr(reference, "hidden_map", lambda z, *_, **__: seen.append("definition") or z)
+    given = {name: x.requires_grad_(grad) for name, x in inputs(tokens=2, d=3, r=rank, f=4).items()}
+    low_rank_ffn(**given)
+    with torch.no_grad():
+        low_rank_ffn(**given)
+    assert seen == ["definition" if kept else "operator", "operator"]
 
 
 def test_without_tokens_the_gradients_of_the_maps_are_zero():
