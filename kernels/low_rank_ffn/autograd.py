@@ -8,7 +8,7 @@ from torch import Tensor
 HELD_BYTES = 128 << 20
 """Hidden activations that exist at once on the way there."""
 
-HELD_BACK = {"thin": 104 << 20, "wide": 384 << 20}
+HELD_BACK = {"thin": 104 << 20, "wide": 448 << 20}
 """And on the way back, with as much room for their gradients: up to rank `FUSED`, and above. There another slice, which
 reads and writes the sums of two gradients, takes more than a hundredth of the time."""
 
