@@ -222,6 +222,23 @@ class Signature:
     """Whether it measures time, and so needs the GPU to itself and no sibling workers."""
 
 
+Drawn = Literal["dots", "kinds", "scaling", "ladder", "floors"]
+"""Documented beside measured; peaks by what they are held for; growth, with its slope; a way down; operators' times."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A picture of a document's report."""
+
+    name: str
+    """The document, a hyphen and the figure's own name."""
+    draw: Drawn
+    claims: tuple[str, ...]
+    """The addresses of the claims whose cases it shows."""
+    title: str
+    """In English."""
+
+
 @dataclass(frozen=True)
 class Document:
     """A document under test."""
@@ -232,6 +249,7 @@ class Document:
     hardware: str
     original: str | None = None
     """The title in the document's own words."""
+    figures: tuple[Figure, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,9 @@ from muse.claims.claim import (
     Claim,
     Data,
     Document,
+    Drawn,
     Expect,
+    Figure,
     Ledger,
     Number,
     Signature,
@@ -33,6 +35,14 @@ from muse.units import UNITS
 _Parsed = TypeVar("_Parsed", bound=Data)
 
 
+class FigureEntry(Data):
+    """A picture that the document's report shows once there is evidence for it."""
+
+    draw: Drawn
+    claims: tuple[str, ...] = Field((), description="The claims whose cases it shows, by name.")
+    title: str
+
+
 class DocumentEntry(Data):
     """`document.yaml`: the document itself."""
 
@@ -40,6 +50,7 @@ class DocumentEntry(Data):
     original: str | None = Field(None, description="The title in the document's own words.")
     published: str
     hardware: str
+    figures: dict[str, FigureEntry] = Field({}, description="The report's pictures by name.")
 
 
 class CaseEntry(Data):
@@ -97,6 +108,7 @@ def load_ledger(folder: Path, probes: Mapping[str, Signature]) -> Ledger:
                 reader.section(home.name, file)
     reader.check_neighbours()
     reader.check_causes()
+    reader.check_figures(documents)
     if reader.faults:
         raise LedgerError(sorted(reader.faults))
     return Ledger(documents, tuple(claim for claim, _, _ in reader.found.values()))
@@ -112,6 +124,8 @@ class _Reader:
         self.found: dict[str, tuple[Claim, Path, int]] = {}
         self.causes: dict[str, int] = {}
         """The line of each claim's cause."""
+        self.figures: dict[str, tuple[Path, int]] = {}
+        """Where each figure stands."""
 
     def fault(self, file: Path, line: int, text: str) -> None:
         self.faults.append(f"{file}:{line}: {text}")
@@ -136,8 +150,16 @@ class _Reader:
         if not file.exists():
             self.fault(file, 1, "missing, expected a file with title, published and hardware")
             return None
-        entry, _ = self.parse(file, DocumentEntry)
-        return Document(home.name, entry.title, entry.published, entry.hardware, entry.original) if entry else None
+        entry, page = self.parse(file, DocumentEntry)
+        if entry is None:
+            return None
+        for name in entry.figures:
+            self.figures[f"{home.name}-{name}"] = file, page.line(("figures", name))
+        figures = tuple(
+            Figure(f"{home.name}-{name}", one.draw, tuple(f"{home.name}/{claim}" for claim in one.claims), one.title)
+            for name, one in entry.figures.items()
+        )
+        return Document(home.name, entry.title, entry.published, entry.hardware, entry.original, figures)
 
     def section(self, document: str, file: Path) -> None:
         parsed, page = self.parse(file, ClaimFile)
@@ -212,6 +234,14 @@ class _Reader:
         for claim, file, line in self.found.values():
             if claim.beside and claim.beside not in names:
                 self.fault(file, line, f"{claim.id}: beside an unknown claim {claim.beside.split('/')[1]!r}")
+
+    def check_figures(self, documents: Mapping[str, Document]) -> None:
+        """A figure shows claims of its own document."""
+        names = {claim.id.split("[")[0] for claim, _, _ in self.found.values()}
+        for figure in (one for document in documents.values() for one in document.figures):
+            for claim in figure.claims:
+                if claim not in names:
+                    self.fault(*self.figures[figure.name], f"{figure.name}: unknown claim {claim.split('/')[1]!r}")
 
     def check_causes(self) -> None:
         """A cause may name known claims only, in units of their dimension; each fault is told once for all cases."""

@@ -26,6 +26,7 @@ Html = Annotated[Path | None, typer.Option(help="Also write the documents as a p
 def coverage(files: Files, as_: As = None, html: Html = None, as_json: Json = False) -> None:
     """List every number of a document as bound to a claim, declared to be none, or uncovered."""
     from muse.coverage import bindings, document, match
+    from muse.reporting.words import searched
     from muse.verify import open_ledger
 
     settings = load_settings()
@@ -39,12 +40,13 @@ def coverage(files: Files, as_: As = None, html: Html = None, as_json: Json = Fa
     if html:
         from muse.coverage import page
 
-        page.write(html, coverages, verdicts, settings.path("reports") / "templates")
+        page.write(html, coverages, verdicts, searched(settings.path("reports")))
     if as_json:
         print_json([_facts(one, verdicts) for one in coverages])
     else:
         for one in coverages:
             _print(one, verdicts)
+        _print_untranslated(ledger, searched(settings.path("reports")), {one.bindings.document for one in coverages})
     raise typer.Exit(0 if all(one.complete for one in coverages) else 1)
 
 
@@ -125,6 +127,19 @@ def _print(one: Coverage, verdicts: Mapping[str, Shown]) -> None:
         quote = one.document.quote(place.number)
         typer.echo(f'{one.document.path}:{place.line}: {place.number.printed} uncovered ("{quote}")')
     _print_counts(one, verdicts)
+
+
+def _print_untranslated(ledger: Ledger, templates: Sequence[Path], documents: set[str]) -> None:
+    """Sentences of the documents' claims that stand in English in another language's report."""
+    from muse.reporting.words import ENGLISH, load, sentences, spoken
+
+    named = {name: one for name, one in ledger.documents.items() if name in documents}
+    said = sentences(Ledger(named, tuple(claim for claim in ledger.claims if claim.document in documents)))
+    for lang in spoken(templates):
+        if lang != ENGLISH and (missing := load(lang, templates).untranslated(said)):
+            typer.echo(f"\n{lang}: {len(missing)} sentences have no translation")
+            for sentence in missing:
+                typer.echo(f"  {sentence}")
 
 
 def _print_counts(one: Coverage, verdicts: Mapping[str, Shown]) -> None:

@@ -108,7 +108,7 @@ def report(
 ) -> None:
     """Rewrite the committed reports, and the marked parts of the project's own texts, from committed records alone."""
     from muse.reporting import publish
-    from muse.reporting.words import ENGLISH, languages
+    from muse.reporting.words import ENGLISH, spoken
     from muse.store.files import RECORDS, find_run, read
     from muse.verify import in_order, open_ledger, stale
 
@@ -118,11 +118,11 @@ def report(
         folder = find_run(settings.path("runs"), run)
         records += read(folder / RECORDS)
     ledger, templates = open_ledger(settings), _templates(settings)
-    wanted = [lang] if lang else list(languages(templates / "messages"))
+    wanted = [lang] if lang else list(spoken(templates))
     found = publish.files(
         in_order(records, ledger),
         lambda record: stale(record, ledger),
-        lambda one: _titles(ledger, one),
+        ledger.documents,
         wanted,
         templates,
     )
@@ -155,7 +155,7 @@ def _renewed(settings: Settings, ledger: Ledger, records: list[Record]) -> list[
     from muse.reporting.words import ENGLISH, load
     from muse.verify import stale
 
-    templates, words = _templates(settings), load(ENGLISH, _templates(settings) / "messages")
+    templates, words = _templates(settings), load(ENGLISH, _templates(settings))
     quotes = Quotes(records, lambda record: stale(record, ledger), ledger.claims)
     return blocks.renewed(settings.root, settings.path("reports"), blocks.renderer(records, quotes, words, templates))
 
@@ -166,24 +166,23 @@ def _committed(settings: Settings) -> list[Record]:
     return read_all(settings.path("results"))
 
 
-def _templates(settings: Settings) -> Path:
-    return settings.path("reports") / "templates"
+def _templates(settings: Settings) -> tuple[Path, ...]:
+    from muse.reporting.words import searched
 
-
-def _titles(ledger: Ledger, lang: str) -> dict[str, str]:
-    from muse.reporting.words import ENGLISH
-
-    return {d.name: d.title if lang == ENGLISH else d.original or d.title for d in ledger.documents.values()}
+    return searched(settings.path("reports"))
 
 
 def _view(settings: Settings, records: list[Record]) -> Any:
-    """The view in English: a new sentence needs no translation before it can be verified."""
+    """The view in English."""
+    from muse.reporting.publish import titles
     from muse.reporting.view import build
     from muse.reporting.words import ENGLISH, load
     from muse.verify import in_order, open_ledger, stale
 
-    ledger, words = open_ledger(settings), load(ENGLISH, _templates(settings) / "messages")
-    return build(in_order(records, ledger), lambda record: stale(record, ledger), _titles(ledger, ENGLISH), words)
+    ledger, words = open_ledger(settings), load(ENGLISH, _templates(settings))
+    return build(
+        in_order(records, ledger), lambda record: stale(record, ledger), titles(ledger.documents, ENGLISH), words
+    )
 
 
 def _write_english(settings: Settings, view: Any, folder: Path) -> list[Path]:

@@ -58,7 +58,7 @@ def counts(coverage: Coverage, verdicts: Mapping[str, Shown]) -> dict[str, int]:
     return {name: count[name] for name in KINDS if count[name] or name == "uncovered"}
 
 
-def write(path: Path, coverages: Sequence[Coverage], verdicts: Mapping[str, Shown], templates: Path) -> None:
+def write(path: Path, coverages: Sequence[Coverage], verdicts: Mapping[str, Shown], templates: Sequence[Path]) -> None:
     """Write the page of one or more documents; nothing half-written stays behind.
 
     Raises UsageError where there is no such folder.
@@ -66,7 +66,7 @@ def write(path: Path, coverages: Sequence[Coverage], verdicts: Mapping[str, Show
     if not path.parent.is_dir():
         raise UsageError(f"{path}: there is no folder {path.parent}")
     environment = Environment(
-        loader=FileSystemLoader(templates / "html"),
+        loader=FileSystemLoader([folder / "html" for folder in templates]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

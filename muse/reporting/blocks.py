@@ -19,7 +19,7 @@ from muse.errors import MuseError, UsageError
 from muse.reporting import figures
 from muse.reporting.quotes import Quotes
 from muse.reporting.timings import Timing, timings
-from muse.reporting.words import Words
+from muse.reporting.words import Templates, Words
 from muse.store.record import Record
 
 _BEGIN = re.compile(r"<!-- muse: (?P<name>[\w-]+( [\w-]+)?) -->")
@@ -99,13 +99,13 @@ def blocks(path: Path, text: str) -> Iterator[Block]:
         raise UsageError(f"{path}:{begun}: the block {name!r} is not closed by {_END}")
 
 
-def renderer(records: Sequence[Record], quotes: Quotes, words: Words, templates: Path) -> Callable[[str], str]:
+def renderer(records: Sequence[Record], quotes: Quotes, words: Words, templates: Templates) -> Callable[[str], str]:
     """What gives a block's text by its name, and by the second word where there is one.
 
     It raises UsageError for an unknown name, and MuseError where a template names an unknown claim.
     """
     environment = Environment(  # noqa: S701  the templates are Markdown of our own, and figures mean nothing to it
-        loader=FileSystemLoader(templates / "blocks"),
+        loader=FileSystemLoader([folder / "blocks" for folder in templates]),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -119,7 +119,7 @@ def renderer(records: Sequence[Record], quotes: Quotes, words: Words, templates:
 
     def render(words: str) -> str:
         name, _, of = words.partition(" ")
-        known = sorted(file.stem for file in (templates / "blocks").glob("*.md"))
+        known = sorted(file.stem for folder in templates for file in (folder / "blocks").glob("*.md"))
         if name not in known:
             raise UsageError(f"unknown block {name!r}, expected one of {', '.join(known)}")
         try:

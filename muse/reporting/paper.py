@@ -20,10 +20,8 @@ from muse.reporting.escape import Safe
 from muse.reporting.figures import Figure
 from muse.reporting.memory import table
 from muse.reporting.view import Column, Row, Section, View
-from muse.reporting.words import Words
+from muse.reporting.words import SHIPPED, Templates, Words
 
-SHAPED = {"max_model_size": "max_parameters"}
-"""Tables shaped by hand, and the document whose claims they take their numbers from by address."""
 MOST_LINES = 20
 """A section of more lines breaks over pages."""
 MOST_DIGITS = 7
@@ -84,19 +82,19 @@ class Group:
     rows: tuple[Row, ...]
 
 
-def pages(view: View, templates: Path) -> dict[str, str]:
+def pages(view: View, templates: Templates = (SHIPPED,)) -> dict[str, str]:
     """The texts of a paper's folder, by their path within it.
 
     Parameters
     ----------
     view : the report in one language
-    templates : the folder that holds `tex`
+    templates : the folders that hold `tex`; a table shaped by hand lies there in its document's folder
 
     Raises MuseError where a template names a claim, a word or a field that does not exist,
     or where a text has no form in TeX.
     """
     facts = _facts(view)
-    environment = _environment(templates / "tex", view.words)
+    environment = _environment(templates, view.words)
     environment.globals["claim"] = partial(_fact, facts)
     texts = {
         f"tables/{document.name}-{section.number}.tex": _text(
@@ -105,15 +103,18 @@ def pages(view: View, templates: Path) -> dict[str, str]:
         for document in view.documents
         for section in document.sections
     }
-    names = {document.name for document in view.documents}
-    shaped = {name: document for name, document in SHAPED.items() if document in names}
-    texts |= {f"tables/{name}.tex": _text(environment, name) for name in shaped}
+    shaped = {file.stem: document.name for document in view.documents for file in _shaped(document.name, templates)}
+    texts |= {f"tables/{name}.tex": _text(environment, f"{document}/{name}") for name, document in shaped.items()}
     memory = table(view.documents)
     if memory:
         texts["tables/memory.tex"] = _text(environment, "memory", memory=memory)
     texts["claims.tex"] = _text(environment, "claims", facts=facts)
     texts["article.tex"] = _text(environment, "article", view=view, shaped=shaped, memory=memory)
     return texts
+
+
+def _shaped(document: str, templates: Templates) -> list[Path]:
+    return sorted(file for folder in templates for file in (folder / "tex" / document).glob("*.tex"))
 
 
 def tex(value: Any) -> str:
@@ -215,9 +216,9 @@ def _fact(facts: Mapping[str, Fact], *names: str) -> Fact:
     return next((facts[name] for name in names if facts[name].cell.value), facts[names[0]])
 
 
-def _environment(folder: Path, words: Words) -> Environment:
+def _environment(templates: Templates, words: Words) -> Environment:
     environment = Environment(  # noqa: S701  TeX has its own escaping, by finalize
-        loader=FileSystemLoader(folder),
+        loader=FileSystemLoader([folder / "tex" for folder in templates]),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from muse.claims.claim import Document
 from muse.reporting import paper, plots
 from muse.reporting.render import render
 from muse.reporting.view import Picture, build
-from muse.reporting.words import languages as known
-from muse.reporting.words import load
+from muse.reporting.words import ENGLISH, SHIPPED, Templates, load, spoken
 from muse.store.record import Record
 
 WRITTEN = (".md", ".html", ".tex", ".svg")
@@ -19,26 +19,31 @@ WRITTEN = (".md", ".html", ".tex", ".svg")
 def files(
     records: Sequence[Record],
     stale: Callable[[Record], bool],
-    titles: Callable[[str], Mapping[str, str]],
+    documents: Mapping[str, Document],
     languages: Sequence[str],
-    templates: Path,
+    templates: Templates = (SHIPPED,),
 ) -> dict[str, bytes]:
     """The content of every file by its path: ``figures/...``, and a folder for each of `languages`.
 
-    `titles` gives the documents' titles in a language. The pages link to each other in all languages there are.
+    The pages link to each other in all languages there are.
     Raises UsageError for an unknown language, and MuseError where a template names what the view or a language lacks.
     """
-    messages = templates / "messages"
-    pictures = plots.draw(records, messages)
+    words = {lang: load(lang, templates) for lang in (ENGLISH, *languages)}
+    figures = [figure for document in documents.values() for figure in document.figures]
+    pictures = plots.draw(records, figures, list(words.values()))
     found = {f"figures/{picture.name}.svg": picture.svg.encode() for picture in pictures}
     found |= {f"figures/{picture.name}.pdf": picture.pdf for picture in pictures}
     for lang in languages:
-        words, every = load(lang, messages), known(messages)
         shown = [Picture(picture.name, picture.caption(lang), picture.svg) for picture in pictures]
-        view = build(records, stale, titles(lang), words, pictures=shown, languages=every)
+        view = build(records, stale, titles(documents, lang), words[lang], pictures=shown, languages=spoken(templates))
         pages = render(view, templates) | {f"paper/{name}": text for name, text in paper.pages(view, templates).items()}
         found |= {f"{lang}/{name}": text.encode() for name, text in pages.items()}
     return found
+
+
+def titles(documents: Mapping[str, Document], lang: str) -> dict[str, str]:
+    """The documents' titles in a language: their own words where it is not English."""
+    return {name: one.title if lang == ENGLISH else one.original or one.title for name, one in documents.items()}
 
 
 def write(found: Mapping[str, bytes], folder: Path) -> list[Path]:

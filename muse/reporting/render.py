@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
@@ -15,6 +14,7 @@ from muse.reporting import escape
 from muse.reporting.details import details
 from muse.reporting.memory import table
 from muse.reporting.view import View
+from muse.reporting.words import SHIPPED, Templates
 
 SKINS: dict[str, dict[str, Any]] = {"md": {"finalize": escape.markdown}, "html": {"autoescape": True}}
 """What sets each skin's environment apart."""
@@ -23,7 +23,7 @@ MARKS = {"confirmed": "✓", "refuted": "✗", "inconclusive": "≈", "unmeasure
 """Beside the word, for those who skim; colour never tells alone."""
 
 
-def render(view: View, templates: Path) -> dict[str, str]:
+def render(view: View, templates: Templates = (SHIPPED,)) -> dict[str, str]:
     """Every file of one language, by its name in the language's folder.
 
     Raises MuseError where a template names what the view or the language lacks.
@@ -41,9 +41,9 @@ def _page(skins: Mapping[str, Environment], name: str, view: View, **more: Any) 
         raise MuseError(f"template {name}: {str(error).splitlines()[0]}") from error
 
 
-def _environment(skin: str, templates: Path, view: View) -> Environment:
+def _environment(skin: str, templates: Templates, view: View) -> Environment:
     environment = Environment(  # noqa: S701  each skin escapes by its own rule
-        loader=FileSystemLoader(templates / skin),
+        loader=FileSystemLoader([folder / skin for folder in templates]),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -166,7 +166,6 @@ def build(  # noqa: PLR0913  the two last are ornaments
     """
     words = words or load()
     shown = evidence.chosen(records)
-    words.require(text for record in shown for text in _prose(record.claim))
     homes = evidence.row_homes([record.claim for record in shown])
     known = {record.claim.id: record.claim for record in shown}
     quotes = Quotes(records, stale)
@@ -195,12 +194,6 @@ def build(  # noqa: PLR0913  the two last are ornaments
         words=words,
         languages=tuple((languages or {}).items()),
     )
-
-
-def _prose(claim: Claim) -> list[str]:
-    """The English sentences of a claim that a report says in its language."""
-    because = claim.tolerance and claim.tolerance.because
-    return [text for text in (claim.says, claim.cause, because, None if claim.original else claim.section) if text]
 
 
 def _anchor(name: str) -> str:

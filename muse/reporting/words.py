@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from muse.claims.claim import Ledger
 from muse.errors import MuseError, UsageError
 
-FOLDER = Path(__file__).parents[2] / "reports" / "templates" / "messages"
-"""The messages that the project ships."""
+SHIPPED = Path(__file__).parent / "templates"
+"""The templates that come with MUSE. A project's own, in folders of the same names, come before them."""
+
+Templates = Sequence[Path]
+"""Folders of templates: what the first has is taken from there."""
+
+
+def searched(reports: Path) -> tuple[Path, ...]:
+    """The templates of a project that keeps its reports there: its own, then those that come with MUSE."""
+    return reports / "templates", SHIPPED
+
 
 ENGLISH = "en"
 """The ledger's own language; every other needs a file of sentences."""
@@ -54,15 +64,13 @@ class Words:
         return tuple((str(first), str(second)) for first, second in self.messages[key])
 
     def say(self, sentence: str) -> str:
-        """An English sentence of the ledger in this language. Raises MuseError where there is no translation."""
-        self.require([sentence])
-        return self._said(sentence) or sentence
+        """An English sentence of the ledger in this language; as it is, with a note, where nobody has translated it."""
+        said = self._said(sentence)
+        return f"{sentence} {self.text('untranslated')}" if said is None else said
 
-    def require(self, sentences: Iterable[str]) -> None:
-        """Raise MuseError, in one line, unless every one of the ledger's `sentences` can be said."""
-        if missing := [one for one in dict.fromkeys(sentences) if self._said(one) is None]:
-            file = self.file.with_stem(self.lang + SENTENCES)
-            raise MuseError(f"{file}: {len(missing)} sentences are not translated, the first is {missing[0]!r}")
+    def untranslated(self, sentences: Iterable[str]) -> list[str]:
+        """Those of the ledger's `sentences` that stand in English, each once."""
+        return [one for one in dict.fromkeys(sentences) if self._said(one) is None]
 
     def _said(self, sentence: str) -> str | None:
         if self.lang == ENGLISH or sentence in self.sentences:
@@ -74,28 +82,65 @@ class Words:
         return None
 
 
+def sentences(ledger: Ledger) -> list[str]:
+    """The English sentences that a report says in its language."""
+    found = [figure.title for document in ledger.documents.values() for figure in document.figures]
+    for claim in ledger.claims:
+        because = claim.tolerance and claim.tolerance.because
+        found += [s for s in (claim.says, claim.cause, because, None if claim.original else claim.section) if s]
+    return found
+
+
 def language_of(text: str | None) -> str:
     """The language of a document's own words where their script tells: kana or kanji; no document is Chinese."""
     return "ja" if re.search("[\u3041-\u30ff\u4e00-\u9fff]", text or "") else ""
 
 
-def languages(folder: Path = FOLDER) -> dict[str, str]:
+def languages(templates: Templates = (SHIPPED,)) -> dict[str, str]:
     """Each language that has messages, with its name in itself."""
-    files = sorted(file for file in folder.glob("*.yaml") if not file.stem.endswith(SENTENCES))
-    return {file.stem: str(_read(file).get("language", file.stem)) for file in files}
+    names = {file.stem for folder in templates for file in (folder / "messages").glob("*.yaml")}
+    return {
+        lang: str(_messages(lang, templates).get("language", lang))
+        for lang in sorted(names)
+        if not lang.endswith(SENTENCES)
+    }
 
 
-def load(lang: str = ENGLISH, folder: Path = FOLDER) -> Words:
+def spoken(templates: Templates = (SHIPPED,)) -> dict[str, str]:
+    """English, and the languages into which sentences are translated."""
+    every = languages(templates)
+    return {lang: name for lang, name in every.items() if lang == ENGLISH or _files(lang + SENTENCES, templates)}
+
+
+def load(lang: str = ENGLISH, templates: Templates = (SHIPPED,)) -> Words:
     """The words of `lang`.
 
     Raises UsageError for a language without messages, and MuseError for a file that is not YAML.
     """
-    allowed = languages(folder)
+    allowed = languages(templates)
     if lang not in allowed:
         raise UsageError(f"unknown language {lang!r}, expected one of {', '.join(allowed)}")
-    file = folder / f"{lang}.yaml"
-    known = {} if lang == ENGLISH else _read(file.with_stem(lang + SENTENCES))
-    return Words(lang, file, _flat(_read(file)), known.get("sentences") or {}, known.get("suffixes") or {})
+    sentences: dict[str, str] = {}
+    suffixes: dict[str, str] = {}
+    for file in reversed(_files(lang + SENTENCES, templates)):
+        known = _read(file)
+        sentences |= known.get("sentences") or {}
+        suffixes |= known.get("suffixes") or {}
+    return Words(lang, _files(lang, templates)[0], _messages(lang, templates), sentences, suffixes)
+
+
+def _files(name: str, templates: Templates) -> list[Path]:
+    """The files of messages with that name, as the folders come."""
+    files = (folder / "messages" / f"{name}.yaml" for folder in templates)
+    return [file for file in files if file.exists()]
+
+
+def _messages(lang: str, templates: Templates) -> dict[str, Any]:
+    """Text by dotted key, of all folders together."""
+    found: dict[str, Any] = {}
+    for file in reversed(_files(lang, templates)):
+        found |= _flat(_read(file))
+    return found
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """The `muse` program: what it prints, and what it exits with."""
 
 import json
-import shutil
 import signal
 import subprocess
 import sys
@@ -31,8 +30,8 @@ CLAIM = """\
 
 
 @pytest.fixture
-def project(tmp_path, monkeypatch, root):
-    """Makes a project of its own, with claims that are sums and the real templates."""
+def project(tmp_path, monkeypatch):
+    """Makes a project of its own, with claims that are sums."""
 
     def make(*totals):
         claims = "".join(CLAIM.format(n=n, total=total) for n, total in enumerate(totals))
@@ -40,7 +39,6 @@ def project(tmp_path, monkeypatch, root):
         home.mkdir(parents=True)
         (home / "document.yaml").write_text("title: A paper\npublished: 2025-11-29\nhardware: one card\n")
         (home / "results.yaml").write_text("section: Results\nclaims:\n" + claims)
-        shutil.copytree(root / "reports/templates", tmp_path / "reports/templates")
         (tmp_path / "results").mkdir()
         for name in ("claims", "reports", "results"):
             monkeypatch.setenv(f"MUSE_{name.upper()}", str(tmp_path / name))

@@ -17,7 +17,7 @@ from muse.probes.bench import Bench
 from muse.probes.workloads import subject, workload
 from muse.reporting import publish
 from muse.reporting.evidence import chosen
-from muse.reporting.words import ENGLISH, languages
+from muse.reporting.words import searched, spoken
 from muse.store.files import read_all
 from muse.units import UNITS, half_step
 from muse.verify import changed, fingerprint, in_order, open_ledger, stale
@@ -54,11 +54,9 @@ def test_the_committed_reports_are_what_the_committed_records_give(ledger, recor
     """Byte for byte, and no file more; after a change that marks evidence stale, `make report` renders them again."""
     folder = SETTINGS.path("reports")
 
-    def titles(lang):
-        return {d.name: d.title if lang == ENGLISH else d.original or d.title for d in ledger.documents.values()}
-
+    templates = searched(folder)
     found = publish.files(
-        in_order(records, ledger), lambda record: stale(record, ledger), titles, list(languages()), folder / "templates"
+        in_order(records, ledger), lambda one: stale(one, ledger), ledger.documents, list(spoken(templates)), templates
     )
     assert [name for name, content in found.items() if (folder / name).read_bytes() != content] == []
     assert publish.left_over(found, folder) == []

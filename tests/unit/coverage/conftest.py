@@ -104,8 +104,8 @@ def covered(text, listed) -> Callable[..., Coverage]:
 
 
 @pytest.fixture
-def project(tmp_path, muse, monkeypatch, root) -> Path:
-    """A folder with the paper, its claims and the real templates, which the program takes for its own."""
+def project(tmp_path, muse, monkeypatch) -> Path:
+    """A folder with the paper and its claims, which the program takes for its own."""
     home = tmp_path / "claims/paper"
     home.mkdir(parents=True)
     (home / "document.yaml").write_text("title: A paper\npublished: 2025-11-29\nhardware: one card\n")
@@ -114,5 +114,5 @@ def project(tmp_path, muse, monkeypatch, root) -> Path:
     (tmp_path / "paper.md").write_text(PAPER)
     (tmp_path / "results").mkdir()
     monkeypatch.setenv("MUSE_CLAIMS", str(tmp_path / "claims"))
-    monkeypatch.setenv("MUSE_REPORTS", str(root / "reports"))
+    monkeypatch.setenv("MUSE_REPORTS", str(tmp_path / "reports"))
     return tmp_path

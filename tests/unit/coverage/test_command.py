@@ -158,3 +158,15 @@ def test_the_page_works_from_a_file_alone(page, project):
     assert not re.search(r'(src|href)="(?!data:)', found)
     assert "prefers-color-scheme: dark" in found
     assert [path.name for path in (project / "out").iterdir()] == ["coverage.html"]
+
+
+def test_sentences_without_a_translation_are_listed(muse, project):
+    """For each language that the project translates to; nothing fails for them."""
+    messages = project / "reports/templates/messages"
+    messages.mkdir(parents=True)
+    (messages / "ja_sentences.yaml").write_text('sentences:\n  "It peaks.": "最大になる。"\n')
+    code, out, _ = muse("coverage", str(project / "paper.md"))
+    _, told = out.split("\nja: ")
+    assert code == 0
+    assert "sentences have no translation" in told
+    assert "  It peaks.\n" not in told

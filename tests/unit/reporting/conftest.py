@@ -12,6 +12,7 @@ import pytest
 from muse.claims.claim import Claim, Expect, Scope, Status
 from muse.claims.measurement import Measurement
 from muse.claims.verdict import Verdict, judge
+from muse.reporting.words import searched
 from muse.store.record import Record
 from muse.units import UNITS
 
@@ -102,6 +103,6 @@ def timed() -> Callable[..., Record]:
 
 
 @pytest.fixture
-def templates() -> Path:
-    """The templates that the project ships."""
-    return Path(__file__).parents[3] / "reports" / "templates"
+def templates() -> tuple[Path, ...]:
+    """The project's templates, and those that come with MUSE."""
+    return searched(Path(__file__).parents[3] / "reports")

@@ -1,13 +1,11 @@
 """Parts of the project's texts that are rendered from records, and those of the project itself."""
 
-import shutil
-
 import pytest
 
 from muse.errors import MuseError, UsageError
 from muse.reporting import blocks
 from muse.reporting.quotes import Quotes
-from muse.reporting.words import load
+from muse.reporting.words import load, searched
 from muse.store.files import read_all
 from muse.verify import stale
 
@@ -16,12 +14,12 @@ TEXT = "# A title\n\n<!-- muse: findings -->\nold\n<!-- /muse -->\n\nThe end"
 
 @pytest.fixture
 def render(stated, found, templates, tmp_path):
-    """Renders blocks of a copy of the templates, whose findings name one measured claim."""
-    shutil.copytree(templates, tmp_path / "reports/templates")
+    """Renders blocks, whose findings name one measured claim."""
+    (tmp_path / "reports/templates/blocks").mkdir(parents=True)
     (tmp_path / "reports/templates/blocks/findings.md").write_text('- It is {{ figure("d/peak") }}.\n')
     records = [found(stated("d/peak"), 5.81)]
     quotes = Quotes(records, lambda _: False)
-    return blocks.renderer(records, quotes, load(), tmp_path / "reports/templates")
+    return blocks.renderer(records, quotes, load(), (tmp_path / "reports/templates", *templates))
 
 
 @pytest.fixture
@@ -120,13 +118,13 @@ def test_a_block_of_timings_has_a_line_for_each_pass_that_was_timed(timed, templ
 
 
 @pytest.fixture
-def project_with_a_readme(tmp_path, muse, monkeypatch, templates, settings):
+def project_with_a_readme(tmp_path, muse, monkeypatch, settings):
     """An empty project of its own with a text whose block is old; `muse` runs in it."""
     root = tmp_path / "project"
     (root / "claims/paper").mkdir(parents=True)
     (root / "claims/paper/document.yaml").write_text("title: A\npublished: now\nhardware: none\n")
     (root / "pyproject.toml").write_text('[tool.muse]\nclaims = "claims"\nreports = "reports"\n')
-    shutil.copytree(templates, root / "reports/templates")
+    (root / "reports/templates/blocks").mkdir(parents=True)
     (root / "reports/templates/blocks/findings.md").write_text("- Nothing yet.\n")
     (root / "README.md").write_text(TEXT)
     monkeypatch.chdir(root)
@@ -138,7 +136,7 @@ def real(settings, real_ledger):
     """Renders blocks from the project's own records."""
     records = read_all(settings.path("results"))
     quotes = Quotes(records, lambda r: stale(r, real_ledger), real_ledger.claims)
-    return blocks.renderer(records, quotes, load(), settings.path("reports") / "templates")
+    return blocks.renderer(records, quotes, load(), searched(settings.path("reports")))
 
 
 def test_the_project_s_own_texts_say_what_its_records_give(settings, real):
@@ -149,5 +147,5 @@ def test_the_project_s_own_texts_say_what_its_records_give(settings, real):
 
 def test_every_template_of_a_block_names_claims_that_there_are(settings, real):
     """Also those of blocks that no text has yet."""
-    names = [file.stem for file in (settings.path("reports") / "templates/blocks").glob("*.md")]
+    names = [file.stem for folder in searched(settings.path("reports")) for file in (folder / "blocks").glob("*.md")]
     assert all(real(name) for name in names)

@@ -5,13 +5,14 @@ import re
 import shutil
 import subprocess
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
 from muse.claims.claim import Expect, Scope, Status
 from muse.errors import MuseError
 from muse.reporting import paper, view
-from muse.reporting.words import Words, load
+from muse.reporting.words import Words, load, searched
 
 HARD = r"_ % & # $ ^ ~ \ { } < > | -- N² 2× ≤ − — Θ é α 10⁻³ [x]"
 
@@ -25,13 +26,10 @@ class Untranslated(Words):
         """A sentence that holds what TeX must escape."""
         return "文 100 % の 主張_名、「×」" if sentence.isascii() else sentence
 
-    def require(self, sentences):
-        """Nothing."""
-
 
 def words(lang):
     """The messages of one language."""
-    told = load(lang)
+    told = load(lang, searched(Path(__file__).parents[3] / "reports"))
     return told if lang == "en" else Untranslated(**{name: getattr(told, name) for name in told.__dataclass_fields__})
 
 
@@ -170,9 +168,9 @@ def test_a_long_section_breaks_over_pages(records, templates):
 
 def shaped(templates, folder, text):
     """Templates with a table shaped by hand."""
-    shutil.copytree(templates, folder / "templates")
-    (folder / "templates" / "tex" / "max_model_size.tex").write_text(text)
-    return folder / "templates"
+    (folder / "tex/max_parameters").mkdir(parents=True)
+    (folder / "tex/max_parameters/max_model_size.tex").write_text(text)
+    return folder, *templates
 
 
 def test_a_shaped_table_takes_numbers_by_address(stated, found, templates, tmp_path):
@@ -205,7 +203,9 @@ def test_a_prediction_that_a_paper_quotes_says_that_it_is_none_of_a_gpu(stated, 
 def test_a_shaped_table_without_its_claim_is_one_error(stated, found, templates, tmp_path):
     """The address that no record has is named, with the template."""
     place = shaped(templates, tmp_path, r"\VAR{claim('max_parameters/pique').measured}")
-    with pytest.raises(MuseError, match=r"^templates/tex/max_model_size.tex: no claim 'max_parameters/pique' [^\n]*$"):
+    with pytest.raises(
+        MuseError, match=r"^templates/tex/max_parameters/max_model_size.tex: no claim 'max_parameters/pique' [^\n]*$"
+    ):
         made([found(stated("max_parameters/peak"), 7.0)], place)
 
 

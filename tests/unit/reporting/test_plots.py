@@ -9,17 +9,18 @@ import sys
 import xml.etree.ElementTree as ET
 from decimal import Decimal
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
-from muse.claims.claim import Scope
-from muse.errors import MuseError
+from muse.claims.claim import Figure, Scope
 from muse.reporting import evidence, plots
 from muse.reporting.plots import canvas, dots, floors, kinds, ladder, scaling
 from muse.reporting.plots.rows import rows
-from muse.reporting.words import FOLDER, languages, load
+from muse.reporting.words import load, searched
 from muse.store import files
 
+ROOT = Path(__file__).parents[3]
 GIB = 2**30
 SVG = "{http://www.w3.org/2000/svg}"
 DRAWN = ("peak", "activation", "operations", "time", "memory", "modes")
@@ -29,13 +30,20 @@ BY_KIND = {"parameters": 2 * GIB, "gradients": GIB, "optimizer": 0, "activations
 @pytest.fixture(scope="module")
 def committed():
     """The committed records."""
-    return files.read_all(FOLDER.parents[1] / "results")
+    return files.read_all(ROOT / "reports/results")
 
 
 @pytest.fixture(scope="module")
-def pictures(committed):
+def figures(real_ledger):
+    """Those that our documents declare."""
+    return [figure for document in real_ledger.documents.values() for figure in document.figures]
+
+
+@pytest.fixture(scope="module")
+def pictures(committed, figures):
     """The pictures of the committed records, by name."""
-    return {picture.name: picture for picture in plots.draw(committed)}
+    words = [load(lang, searched(ROOT / "reports")) for lang in ("en", "ja")]
+    return {picture.name: picture for picture in plots.draw(committed, figures, words)}
 
 
 @pytest.fixture
@@ -60,16 +68,14 @@ def test_the_committed_records_give_the_picture(pictures, name):
 
 def test_a_picture_without_evidence_is_left_out(stated, found):
     """Neither without records nor with an unmeasured one."""
-    assert plots.draw([]) == ()
-    assert plots.draw([found(stated("phase7_vs_phase8/peak_vram[maximum]"))]) == ()
+    drawn = Figure("d-peak", "dots", ("d/peak",), "Peak memory")
+    assert plots.draw([], [drawn], [load()]) == ()
+    assert plots.draw([found(stated("d/peak[maximum]"))], [drawn], [load()]) == ()
 
 
-def test_every_claim_of_a_committed_documents_picture_is_in_the_records(committed):
-    """A misspelt claim would leave a picture out silently."""
-    known = {record.claim.id.split("[")[0] for record in committed}
-    documents = {name.split("/")[0] for name in known}
-    wanted = {claim for _, claims in plots.PICTURES.values() for claim in claims}
-    assert {claim for claim in wanted if claim.split("/")[0] in documents} <= known
+def test_every_declared_figure_is_drawn(pictures, figures):
+    """The evidence for all is there."""
+    assert list(pictures) == [figure.name for figure in figures]
 
 
 def test_dots_stand_where_the_records_say(committed):
@@ -195,9 +201,14 @@ def test_labels_are_spread_and_keep_their_order():
 def test_the_same_records_give_the_same_bytes_in_another_process(committed, pictures):
     """Whatever the hash seed, the clock and the time zone."""
     code = (
-        "import hashlib\nfrom muse.reporting import plots\nfrom muse.store import files\n"
-        "records = files.read_all(plots.FOLDER.parents[1] / 'results')\n"
-        "for p in plots.draw(records): print(hashlib.sha256(p.svg.encode() + p.pdf).hexdigest())"
+        "import hashlib\nfrom pathlib import Path\nfrom muse.config import load_settings\n"
+        "from muse.reporting import plots\nfrom muse.reporting.words import load, searched\n"
+        "from muse.store import files\nfrom muse.verify import open_ledger\n"
+        f"settings = load_settings(Path({str(ROOT)!r}))\n"
+        "records = files.read_all(settings.path('results'))\n"
+        "figures = [figure for one in open_ledger(settings).documents.values() for figure in one.figures]\n"
+        "words = [load(lang, searched(settings.path('reports'))) for lang in ('en', 'ja')]\n"
+        "for p in plots.draw(records, figures, words): print(hashlib.sha256(p.svg.encode() + p.pdf).hexdigest())"
     )
     environment = {**os.environ, "PYTHONHASHSEED": "7", "SOURCE_DATE_EPOCH": "1", "TZ": "Asia/Tokyo"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
@@ -239,41 +250,15 @@ def test_a_pdf_carries_no_time_and_no_program(pictures):
 def test_every_picture_has_a_caption_in_every_language(pictures):
     """It says where the evidence was taken, each in its own words."""
     for picture in pictures.values():
-        assert picture.captions.keys() == languages().keys()
-        assert len(set(picture.captions.values())) == len(languages())
+        assert picture.captions.keys() == {"en", "ja"}
+        assert len(set(picture.captions.values())) == 2
         assert all("H100" in text or "GPU" in text for text in picture.captions.values())
-
-
-def test_every_title_stands_in_every_language():
-    """Also that of a picture whose evidence is still to come."""
-    for lang in languages():
-        assert all(load(lang).text(f"pictures.titles.{name}") for name in plots.PICTURES)
 
 
 def test_the_caption_says_what_to_see(pictures):
     """The figures are computed from the records."""
     assert "0.00945 GiB at maximum-phase7" in pictures["phase7_vs_phase8-activation"].caption("en")
     assert "phase8_maximum: 0.98 [0.97, 0.99]" in pictures["phase7_vs_phase8-time"].caption("en")
-
-
-def test_both_files_of_each_picture_are_written(committed, pictures, tmp_path):
-    """Nothing else is left in the folder."""
-    written = plots.write(committed, tmp_path / "figures")
-    assert sorted(written) == sorted((tmp_path / "figures").iterdir())
-    assert {path.name for path in written} == {f"{name}.{kind}" for name in pictures for kind in ("svg", "pdf")}
-    assert (tmp_path / "figures" / "phase7_vs_phase8-peak.svg").read_text("utf-8") == pictures[
-        "phase7_vs_phase8-peak"
-    ].svg
-
-
-def test_nothing_is_written_when_a_message_is_missing(committed, tmp_path):
-    """All pictures or none."""
-    messages = tmp_path / "messages"
-    messages.mkdir()
-    (messages / "en.yaml").write_text("language: English\n", "utf-8")
-    with pytest.raises(MuseError, match="no message 'pictures"):
-        plots.write(committed, tmp_path / "figures", messages)
-    assert not (tmp_path / "figures").exists()
 
 
 def test_matplotlib_loads_only_when_something_is_drawn():

@@ -3,7 +3,6 @@
 # ruff: noqa: RUF001  the signs are what is tested
 import json
 import re
-import shutil
 import subprocess
 import sys
 from decimal import Decimal
@@ -14,7 +13,7 @@ import pytest
 from muse.claims.claim import Expect, Scope, Status
 from muse.errors import MuseError
 from muse.reporting import escape, render, view
-from muse.reporting.words import FOLDER, Words, languages, load
+from muse.reporting.words import SHIPPED, Words, languages, load
 
 HARD = r"_ % & # $ ^ ~ \ { } < > | -- N² 2× ≤ − — Θ é α 10⁻³"
 
@@ -67,11 +66,11 @@ def test_stale_is_written_out(stated, found, templates, name):
 @pytest.mark.parametrize("wrong", ["view.tottal", 't("tottal")'])
 def test_an_unknown_name_in_a_template_fails(records, templates, tmp_path, name, wrong):
     """A misspelt field or message stops the report with one line."""
-    shutil.copytree(templates, tmp_path / "t")
-    place = tmp_path / "t" / name
-    place.write_text(place.read_text() + f"{{{{ {wrong} }}}}")
+    place = tmp_path / name
+    place.parent.mkdir()
+    place.write_text((SHIPPED / name).read_text() + f"{{{{ {wrong} }}}}")
     with pytest.raises(MuseError, match=r"^[^\n]*tottal[^\n]*$"):
-        render.render(built(*records), tmp_path / "t")
+        render.render(built(*records), (tmp_path, *templates))
 
 
 @pytest.mark.parametrize(
@@ -141,7 +140,7 @@ def test_a_record_from_a_file_renders_alike(records, templates):
 @pytest.fixture
 def both(records):
     """The same records in English and in Japanese."""
-    japanese = Words("ja", FOLDER / "ja.yaml", load("ja").messages, _Anything())
+    japanese = Words("ja", SHIPPED / "messages/ja.yaml", load("ja").messages, _Anything())
     return [view.build(records, lambda _: False, {}, words, languages=languages()) for words in (load(), japanese)]
 
 
@@ -187,10 +186,10 @@ def test_the_page_needs_no_network(records, templates):
     assert not re.search(r"https?:|src=|@import|url\(", page(records, templates))
 
 
-def test_the_page_never_makes_markup_of_data(templates):
+def test_the_page_never_makes_markup_of_data():
     """Its script sets text alone."""
     assert not re.search(
-        "innerHTML|outerHTML|insertAdjacentHTML|document.write", (templates / "html/report.js").read_text()
+        "innerHTML|outerHTML|insertAdjacentHTML|document.write", (SHIPPED / "html/report.js").read_text()
     )
 
 

@@ -8,14 +8,14 @@ import pytest
 
 from muse.errors import MuseError, UsageError
 from muse.reporting import view
-from muse.reporting.words import FOLDER, Words, languages, load
+from muse.reporting.words import SHIPPED, Words, languages, load, searched, sentences, spoken
 
 OTHERS = [lang for lang in languages() if lang != "en"]
 
 
 def japanese(**sentences):
     """Japanese with these sentences alone."""
-    return Words("ja", FOLDER / "ja.yaml", load("ja").messages, sentences, {", predicted.": "（予測）。"})
+    return Words("ja", SHIPPED / "messages/ja.yaml", load("ja").messages, sentences, {", predicted.": "（予測）。"})
 
 
 def test_an_unknown_language_is_a_usage_error_with_those_there_are():
@@ -58,16 +58,37 @@ def test_an_ending_is_translated_once_for_all_sentences():
 
 def test_an_ending_alone_does_not_translate():
     """The sentence before it must be there."""
-    with pytest.raises(MuseError, match="1 sentences are not translated"):
-        japanese().say("It grows, predicted.")
+    assert japanese().untranslated(["It grows, predicted."]) == ["It grows, predicted."]
 
 
-def test_a_missing_sentence_is_one_line_with_file_and_text(stated, found):
-    """It names the file to mend, how many are missing, and the first of them."""
+def test_a_sentence_without_a_translation_stands_in_english_with_a_note(stated, found):
+    """A new sentence is in every report at once."""
     records = [found(stated(says="A new sentence.", cause="A new cause."), 9.0)]
-    told = r"^\S*ja_sentences\.yaml: 3 sentences are not translated, the first is 'A new sentence\.'$"
-    with pytest.raises(MuseError, match=told):
-        view.build(records, lambda _: False, {}, japanese())
+    [document] = view.build(records, lambda _: False, {}, japanese()).documents
+    assert document.sections[0].rows[0].says == "A new sentence. （未訳）"
+
+
+def test_our_own_sentences_are_all_translated(root, real_ledger):
+    """Into each language that our reports are in."""
+    templates = searched(root / "reports")
+    assert list(spoken(templates)) == ["en", "ja"]
+    assert load("ja", templates).untranslated(sentences(real_ledger)) == []
+
+
+def test_a_project_speaks_english_and_the_languages_that_it_translates_to(tmp_path):
+    """Japanese messages come with MUSE, and a project's sentences do not."""
+    assert list(spoken((tmp_path, SHIPPED))) == ["en"]
+    (tmp_path / "messages").mkdir()
+    (tmp_path / "messages/ja_sentences.yaml").write_text("sentences: {}\n")
+    assert list(spoken((tmp_path, SHIPPED))) == ["en", "ja"]
+
+
+def test_a_project_s_own_words_come_before_those_that_come_with_muse(tmp_path):
+    """Word by word."""
+    (tmp_path / "messages").mkdir()
+    (tmp_path / "messages/en.yaml").write_text("language: Plain English\n")
+    words = load("en", (tmp_path, SHIPPED))
+    assert (words.messages["language"], words.messages["untranslated"]) == ("Plain English", "(no translation yet)")
 
 
 def test_a_missing_message_is_one_line_with_file_and_key():
@@ -84,9 +105,10 @@ def test_a_missing_number_is_one_line_with_file_and_key():
 
 def test_a_message_file_that_is_no_yaml_is_one_line(tmp_path):
     """With the file's name."""
-    (tmp_path / "en.yaml").write_text("a: [")
+    (tmp_path / "messages").mkdir()
+    (tmp_path / "messages/en.yaml").write_text("a: [")
     with pytest.raises(MuseError, match=r"^\S*en\.yaml: [^\n]+$"):
-        load("en", tmp_path)
+        load("en", (tmp_path,))
 
 
 def test_an_unknown_reason_of_an_older_record_stands_as_it_is():

@@ -11,7 +11,7 @@ import pytest
 from muse.claims.claim import Expect, Scope, Status
 from muse.reporting import view
 from muse.reporting.render import render
-from muse.reporting.words import FOLDER, Words, languages, load
+from muse.reporting.words import SHIPPED, Words, languages, load, searched
 from tests.unit.reporting.conftest import make_claim as stated
 from tests.unit.reporting.conftest import make_record as found
 
@@ -82,11 +82,11 @@ def site(tmp_path_factory):
     folder, records = tmp_path_factory.mktemp("site"), small_records()
     claims = [record.claim for record in records]
     prose = [text for claim in claims for text in (claim.says, claim.cause, claim.section) if text]
-    japanese = Words("ja", FOLDER / "ja.yaml", load("ja").messages, {text: f"{text}和訳。" for text in prose})
+    japanese = Words("ja", SHIPPED / "messages/ja.yaml", load("ja").messages, {text: f"{text}和訳。" for text in prose})
     drawn = [view.Picture("d-peak", "Peaks.", '<svg viewBox="0 0 9 9"><path d="M0 0 9 9"/></svg>')]
     for words in (load(), japanese):
         built = view.build(records, lambda r: r.fingerprint == "old", {}, words, pictures=drawn, languages=languages())
-        for name, text in render(built, REPORTS / "templates").items():
+        for name, text in render(built, searched(REPORTS)).items():
             path = folder / words.lang / name
             path.parent.mkdir(exist_ok=True)
             path.write_text(text, encoding="utf-8")
