@@ -32,6 +32,8 @@ class Settings:
     """CUBLAS_WORKSPACE_CONFIG of every measured process: 8.125 MiB per thread on every card."""
     timeout: float = 300.0
     """Seconds after which a measuring process is killed."""
+    subjects: str = ""
+    """The module whose `register(subjects)` names the project's own networks."""
     commit: str = ""
     """The commit to record where there is no .git folder, as in a container."""
 

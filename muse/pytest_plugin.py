@@ -21,10 +21,11 @@ from muse.claims.claim import Claim, Status
 from muse.config import load_settings
 from muse.errors import ClaimInconclusive, ClaimRefuted, LedgerError, StoreError, UsageError, VerdictError
 from muse.memory import isolate
+from muse.models import Subjects
 from muse.probes import PROBES
 from muse.probes.bench import plain_rounds
 from muse.store.record import Record
-from muse.verify import Run, enforce, explained, held, open_ledger, reuse, verify
+from muse.verify import Run, enforce, explained, held, open_ledger, register, reuse, verify
 
 RUN = pytest.StashKey[Run]()
 MALFORMED = pytest.StashKey[bool]()
@@ -34,7 +35,21 @@ CROWDED = pytest.StashKey[bool]()
 """Whether this process is one of more workers than there are GPUs."""
 TIMES = ("benchmark_json", "benchmark_save", "benchmark_autosave", "benchmark_compare", "benchmark_histogram")
 """pytest-benchmark's options that keep or compare times: such a run measures everything, for a record has no times."""
+OURS = pytest.StashKey[bool]()
+"""Whether the project under test has claims."""
 RAISED = {Status.REFUTED: ClaimRefuted, Status.INCONCLUSIVE: ClaimInconclusive}
+
+
+class Hooks:
+    """What a project's conftest.py may say."""
+
+    def pytest_muse_register(self, subjects: Subjects) -> None:
+        """Register the project's own networks, as the module of `[tool.muse] subjects` does."""
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Let conftest files register."""
+    pluginmanager.add_hookspecs(Hooks)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -59,6 +74,14 @@ def pytest_configure(config: pytest.Config) -> None:
     if worker := getattr(config, "workerinput", None):
         config.stash[CROWDED] = worker["workercount"] > len(machine.alike())
         machine.take(int(worker["workerid"].removeprefix("gw")))
+    if not load_settings(config.rootpath).path("claims").is_dir():
+        return  # another project's tests
+    try:
+        config.hook.pytest_muse_register(subjects=Subjects())
+        register(load_settings(config.rootpath))
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from None
+    config.stash[OURS] = True
     if machine.gpus():
         isolate.prepare()
 
@@ -97,9 +120,10 @@ def pytest_runtest_makereport(
     return report
 
 
-def pytest_collection_finish() -> None:
+def pytest_collection_finish(session: pytest.Session) -> None:
     """Leave what there is by now out of garbage collections: a prediction makes two, and needs its own garbage gone."""
-    gc.freeze()
+    if OURS in session.config.stash:
+        gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -7,12 +7,14 @@ and the verdict is appended to the run as a record with its provenance. Reports 
 from __future__ import annotations
 
 import hashlib
+import sys
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from fractions import Fraction
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ from muse.claims.measurement import Measurement
 from muse.claims.verdict import Verdict, judge
 from muse.config import Settings
 from muse.errors import ClaimInconclusive, ClaimRefuted, Unmeasured, UsageError, VerdictChanged
-from muse.models import PRESETS
+from muse.models import OWN, PRESETS, Subjects
 from muse.probes.bench import Bench, Rounds, plain_rounds
 from muse.probes.given import HOMES
 from muse.store import files
@@ -53,11 +55,30 @@ class Run:
         return self.folder / files.RECORDS
 
 
+def register(settings: Settings) -> None:
+    """Let the project name its own networks, which are looked for from its folder on.
+
+    Raises UsageError where the module of `[tool.muse] subjects` cannot do so.
+    """
+    if not settings.subjects:
+        return
+    if str(settings.root) not in sys.path:
+        sys.path.insert(0, str(settings.root))
+    try:
+        module = import_module(settings.subjects)
+    except ImportError as error:
+        raise UsageError(f"[tool.muse] subjects: {settings.subjects!r} does not import: {error}") from None
+    if not hasattr(module, "register"):
+        raise UsageError(f"[tool.muse] subjects: {settings.subjects!r} has no function register(subjects)")
+    module.register(Subjects())
+
+
 def open_ledger(settings: Settings) -> Ledger:
     """Every claim. Raises LedgerError with all faults of all files."""
     folder = settings.path("claims")
     if not folder.is_dir():
         raise UsageError(f"{folder}: no such folder; run inside the project, or set MUSE_CLAIMS to the claims' folder")
+    register(settings)
     return load_ledger(folder, probes.PROBES)
 
 
@@ -200,7 +221,8 @@ def exit_code(records: Iterable[Record]) -> int:
 
 def fingerprint(claim: Claim) -> str:
     """A hash of the claim's bound and of the source of its probe and its subjects."""
-    text = f"{claim.fingerprint()} {source_fingerprint(tuple(sorted(modules_of(claim))))}"
+    packages = frozenset(PRESETS[name].split(".")[0] for name in OWN)
+    text = f"{claim.fingerprint()} {source_fingerprint(tuple(sorted(modules_of(claim))), packages)}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -124,8 +124,7 @@ class _Reader:
         self.found: dict[str, tuple[Claim, Path, int]] = {}
         self.causes: dict[str, int] = {}
         """The line of each claim's cause."""
-        self.figures: dict[str, tuple[Path, int]] = {}
-        """Where each figure stands."""
+        self.figures: dict[str, tuple[Path, int]] = {}  # where each stands
 
     def fault(self, file: Path, line: int, text: str) -> None:
         self.faults.append(f"{file}:{line}: {text}")
@@ -239,9 +238,8 @@ class _Reader:
         """A figure shows claims of its own document."""
         names = {claim.id.split("[")[0] for claim, _, _ in self.found.values()}
         for figure in (one for document in documents.values() for one in document.figures):
-            for claim in figure.claims:
-                if claim not in names:
-                    self.fault(*self.figures[figure.name], f"{figure.name}: unknown claim {claim.split('/')[1]!r}")
+            for claim in sorted(set(figure.claims) - names):
+                self.fault(*self.figures[figure.name], f"{figure.name}: unknown claim {claim.split('/')[1]!r}")
 
     def check_causes(self) -> None:
         """A cause may name known claims only, in units of their dimension; each fault is told once for all cases."""

@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from muse.cli import claims, coverage, evidence, history, memory
+from muse.cli import claims, coverage, evidence, history, memory, project
 from muse.errors import LedgerError, MuseError
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app = typer.Typer(
 )
 CLOSED = 141
 """The exit code where what reads our output has enough of it: 128 and the number of SIGPIPE, as shells have it."""
+app.command()(project.init)
 app.command("list")(claims.list_)
 app.command()(claims.show)
 app.command()(evidence.verify)

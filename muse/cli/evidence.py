@@ -106,14 +106,20 @@ def report(
     lang: Annotated[str | None, typer.Option(help="Only this language, such as `en`; all without it.")] = None,
     run: Annotated[str | None, typer.Option(help="Render one run (or `latest`) beside its records instead.")] = None,
 ) -> None:
-    """Rewrite the committed reports, and the marked parts of the project's own texts, from committed records alone."""
+    """Rewrite the committed reports, and the marked parts of the project's own texts, from committed records alone.
+
+    Where nothing is committed yet, the latest run is rendered, beside its records.
+    """
     from muse.reporting import publish
     from muse.reporting.words import ENGLISH, spoken
-    from muse.store.files import RECORDS, find_run, read
+    from muse.store.files import RECORDS, find_run, known_runs, read
     from muse.verify import in_order, open_ledger, stale
 
     settings = load_settings()
     records, folder = _committed(settings), settings.path("reports")
+    if not (run or records) and known_runs(settings.path("runs")):
+        typer.echo("no evidence is committed yet: this is the latest run; `muse promote latest` commits it", err=True)
+        run = "latest"
     if run:
         folder = find_run(settings.path("runs"), run)
         records += read(folder / RECORDS)

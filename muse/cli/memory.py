@@ -151,8 +151,9 @@ def fit(
     from muse.probes.bench import Bench
     from muse.progress import working
 
-    check(model)
     settings, cap = load_settings(), parse_bytes(budget)
+    story.register(settings)
+    check(model)
     machine.check_budget(cap)
     given: dict[str, Any] = {"model": model, "tokens": tokens, "vary": vary.value, "budget": cap}
     if mode is Mode.training:
@@ -209,7 +210,9 @@ def _print_fit(facts: dict[str, Any], budget: str) -> None:
 def _workload(model: str, train: bool, optimizer: str | None, batch: int, tokens: int, dtype: str) -> Workload:
     """The workload of the command line's words. Raises UsageError before torch is loaded where it can."""
     from muse.models import check
+    from muse.verify import register
 
+    register(load_settings())
     check(model)
     if optimizer and not train:
         raise UsageError(f"--optimizer {optimizer} belongs to --train; a forward pass has none")

@@ -1,8 +1,13 @@
-"""Every preset by name, and the file that holds it. Imports no torch until one is asked for."""
+"""Every network by name, ours and those that a project registers, and the module that holds it.
+
+Imports no torch, and nothing that a project registers, until a network is asked for.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+import os
+from dataclasses import dataclass, replace
 from importlib import import_module
 from math import lcm
 from typing import TYPE_CHECKING, Any
@@ -25,6 +30,63 @@ _NAMES: dict[str, tuple[str, ...]] = {
 
 PRESETS: dict[str, str] = {name: f"muse.models.{module}" for module, names in _NAMES.items() for name in names}
 """Preset name to module."""
+
+REGISTERED = "MUSE_NETWORKS"
+"""The variable by which a process tells those that it starts what is registered."""
+
+
+@dataclass(frozen=True)
+class Own:
+    """A project's own network: it has one size."""
+
+    source: str
+    """``module:name`` of what builds it, a class or a function without arguments."""
+    vocabulary: int
+
+    @property
+    def shape(self) -> Own:
+        """What of its size a measurement asks."""
+        return self
+
+
+OWN: dict[str, Own] = {}
+
+
+class Subjects:
+    """What a project registers with: by its module that `[tool.muse] subjects` names, or by the pytest hook."""
+
+    def network(self, name: str, source: str, *, vocabulary: int) -> None:
+        """Let claims say ``model: name``.
+
+        Parameters
+        ----------
+        name
+            As claims say it.
+        source
+            ``module:attribute`` of a class or a function that takes nothing and returns an `nn.Module`, from token
+            ids (batch, tokens) to logits (batch, tokens, vocabulary). It is imported when a claim needs it.
+        vocabulary
+            The number of token ids.
+
+        Raises
+        ------
+        UsageError
+            A name that is taken, a source of another form, or a vocabulary below 1.
+        """
+        module, colon, attribute = source.partition(":")
+        if not (module and colon and attribute.isidentifier()):
+            raise UsageError(f"network {name!r}: the source must read like package.module:name, not {source!r}")
+        if vocabulary < 1:
+            raise UsageError(f"network {name!r}: the vocabulary must be at least 1, not {vocabulary}")
+        one = Own(source, vocabulary)
+        if name in PRESETS and OWN.get(name) != one:
+            raise UsageError(f"network {name!r} is registered already, for {PRESETS[name]}")
+        OWN[name], PRESETS[name] = one, module
+        os.environ[REGISTERED] = json.dumps({key: [own.source, own.vocabulary] for key, own in OWN.items()})
+
+
+for _name, (_source, _vocabulary) in json.loads(os.environ.get(REGISTERED, "{}")).items():
+    Subjects().network(_name, _source, vocabulary=_vocabulary)
 
 WIDTH_STEP = 8
 """Ranks are quarters and eighths of a width, so every width is a multiple of 8, and of its heads."""
@@ -51,6 +113,10 @@ def config(name: str, **size: int) -> Any:
     Raises UsageError for an unknown name, a size below 1, or a width that its heads and ranks do not divide.
     """
     check(name)
+    if name in OWN:
+        if size:
+            raise UsageError(f"{name}: a network of your own has one size; it cannot have another {', '.join(size)}")
+        return OWN[name]
     found = import_module(PRESETS[name]).PRESETS[name]
     small = [f"{key} {value}" for key, value in size.items() if value < 1]
     if small:
@@ -65,5 +131,13 @@ def config(name: str, **size: int) -> Any:
 def build(name: str, **size: int) -> nn.Module:
     """The preset `name`, on torch's current default device and in its default dtype; `config` says what is allowed."""
     chosen = config(name, **size)
-    model: nn.Module = import_module(PRESETS[name]).build(chosen)
+    module = import_module(PRESETS[name])
+    model: nn.Module = _made(name, module) if name in OWN else module.build(chosen)
     return model
+
+
+def _made(name: str, module: Any) -> Any:
+    attribute = OWN[name].source.partition(":")[2]
+    if not hasattr(module, attribute):
+        raise UsageError(f"network {name!r}: module {PRESETS[name]} has no {attribute!r}")
+    return getattr(module, attribute)()

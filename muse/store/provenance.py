@@ -70,35 +70,37 @@ def _commit(settings: Settings) -> tuple[str | None, bool | None]:
         return settings.commit or None, None
 
 
-def source_fingerprint(modules: tuple[str, ...]) -> str:
+def source_fingerprint(modules: tuple[str, ...], own: frozenset[str] = frozenset()) -> str:
     """A hash of the source of `modules` and of all measuring code that they import, found without importing.
 
-    Blank and comment-only lines do not count.
+    Beside ours, the packages `own` of a project measure. Blank and comment-only lines do not count.
     """
     files: dict[str, str] = {}
     for module in modules:
-        _collect(module, files)
+        _collect(module, files, own)
     text = "\n".join(f"{name} {digest}" for name, digest in sorted(files.items()))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _collect(module: str, files: dict[str, str]) -> None:
-    path = _path(module)
+def _collect(module: str, files: dict[str, str], own: frozenset[str] = frozenset()) -> None:
+    path = _path(module, own)
     if path is None or module in files:
         return
     files[module], imports = _read(path)
     for name in imports:
-        _collect(name, files)
+        _collect(name, files, own)
 
 
-def _path(module: str) -> Path | None:
+def _path(module: str, own: frozenset[str]) -> Path | None:
     """The source file of a module whose code can move a measurement; None for any other."""
-    if not module.startswith(MEASURING):
-        return None
     package, *rest = module.split(".")
-    spec = find_spec(package)
-    if spec is None or not spec.submodule_search_locations:
+    if not module.startswith(MEASURING) and package not in own:
         return None
+    spec = find_spec(package)
+    if spec is None:
+        return None
+    if not spec.submodule_search_locations:
+        return Path(spec.origin) if spec.origin and not rest else None
     base = Path(spec.submodule_search_locations[0], *rest)
     return next((f for f in (base / "__init__.py", base.with_suffix(".py")) if f.is_file()), None)
 

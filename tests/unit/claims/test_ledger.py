@@ -295,3 +295,30 @@ def test_the_schema_knows_every_key_of_a_good_claim_and_no_other():
     stated = set(re.findall(r"^    (\w+):", CASES, re.MULTILINE))
     assert stated <= set(entry["properties"])
     assert entry["additionalProperties"] is False
+
+
+FIGURES = (
+    DOCUMENT
+    + """figures:
+  peak: {draw: dots, claims: [peak], title: Peaks}
+"""
+)
+
+
+def test_a_document_declares_its_figures(ledger):
+    """Of its own claims, under addresses."""
+    [figure] = ledger(results=HEAD + PEAK, document=FIGURES).documents["paper"].figures
+    assert (figure.name, figure.draw, figure.claims, figure.title) == ("paper-peak", "dots", ("paper/peak",), "Peaks")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("[peak]", "[peek]", "document.yaml:5: paper-peak: unknown claim 'peek'"),
+        ("dots", "pie", "document.yaml:5: figures.peak.draw: Input should be 'dots', 'kinds', 'scaling', 'ladder' or"),
+    ],
+)
+def test_a_wrong_figure_is_one_fault(faults, old, new, told):
+    """A claim that is not there would leave a picture out silently."""
+    [fault] = faults(results=HEAD + PEAK, document=FIGURES.replace(old, new))
+    assert fault.startswith(told)

@@ -12,7 +12,7 @@ from torch._subclasses import FakeTensorMode
 import muse.models
 from muse.errors import UsageError
 from muse.memory.workload import making
-from muse.models import PRESETS, WIDTH_STEP, build, config, width_step
+from muse.models import OWN, PRESETS, REGISTERED, WIDTH_STEP, Subjects, build, config, width_step
 from muse.nn.lowrank import EMBEDDING_DIVISOR, FFN_DIVISOR
 
 FILES = sorted(f"muse.models.{p.stem}" for p in Path(muse.models.__file__).parent.glob("[!_]*.py"))
@@ -113,3 +113,60 @@ def test_a_step_of_widths_keeps_the_heads_fit_for_fused_attention(name, step):
     """Every width that is searched has heads of a multiple of 8."""
     assert width_step(name) == step
     assert step // config(name).shape.heads == 8
+
+
+@pytest.fixture
+def subjects(monkeypatch):
+    """What a project registers with; it is forgotten again."""
+    monkeypatch.setenv(REGISTERED, "{}")
+    own, presets = dict(OWN), dict(PRESETS)
+    yield Subjects()
+    for table, before in ((OWN, own), (PRESETS, presets)):
+        table.clear()
+        table.update(before)
+
+
+def test_a_network_of_a_project_is_built_by_name(subjects):
+    """With its own vocabulary, here and in every process that this one starts."""
+    subjects.network("bilinear", "torch.nn:Identity", vocabulary=7)
+    assert isinstance(build("bilinear"), torch.nn.Identity)
+    code = "from muse.models import config; print(config('bilinear').shape.vocabulary)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "7\n"
+
+
+def test_a_network_may_be_registered_twice_alike(subjects):
+    """By a hook and by a module."""
+    for _ in range(2):
+        subjects.network("twice", "torch.nn:Identity", vocabulary=7)
+    assert OWN["twice"].vocabulary == 7
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "vocabulary", "told"),
+    [
+        ("phase1", "torch.nn:Identity", 7, "network 'phase1' is registered already, for muse.models.max_parameters"),
+        ("mine", "torch.nn.Identity", 7, "must read like package.module:name, not 'torch.nn.Identity'"),
+        ("mine", "torch.nn:a.b", 7, "must read like package.module:name"),
+        ("mine", "torch.nn:Identity", 0, "the vocabulary must be at least 1, not 0"),
+    ],
+)
+def test_a_wrong_registration_is_one_line(subjects, name, source, vocabulary, told):
+    """And registers nothing."""
+    before = dict(PRESETS)
+    with pytest.raises(UsageError, match=told):
+        subjects.network(name, source, vocabulary=vocabulary)
+    assert before == PRESETS
+
+
+def test_a_network_of_a_project_has_one_size(subjects):
+    """A size is none of its own to change."""
+    subjects.network("fixed", "torch.nn:Identity", vocabulary=7)
+    with pytest.raises(UsageError, match="fixed: a network of your own has one size; it cannot have another layers"):
+        config("fixed", layers=2)
+
+
+def test_a_source_that_its_module_lacks_is_one_line(subjects):
+    """Only once it is asked for."""
+    subjects.network("gone", "torch.nn:Idendity", vocabulary=7)
+    with pytest.raises(UsageError, match=r"network 'gone': module torch\.nn has no 'Idendity'"):
+        build("gone")

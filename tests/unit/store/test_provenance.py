@@ -32,7 +32,7 @@ def fingerprint(tmp_path, monkeypatch):
         for module, text in {**TREE, **(changed or {})}.items():
             (folder / f"{module}.py").write_text(text)
 
-        def path(module: str):
+        def path(module: str, own=frozenset()):
             file = folder / f"{module}.py"
             return file if file.exists() else None
 
@@ -98,7 +98,9 @@ def test_a_module_that_measures_has_a_part(module):
 def test_a_model_rests_on_its_kernels(monkeypatch):
     """The real Phase 8 has another fingerprint without its attention kernel."""
     before, path = source_fingerprint(("muse.models.phase8",)), unit._path
-    monkeypatch.setattr(unit, "_path", lambda m: None if m == "kernels.linear_attention.reference" else path(m))
+    monkeypatch.setattr(
+        unit, "_path", lambda m, own=(): None if m == "kernels.linear_attention.reference" else path(m, own)
+    )
     assert source_fingerprint(("muse.models.phase8",)) != before
 
 
