@@ -250,6 +250,8 @@ class Document:
     original: str | None = None
     """The title in the document's own words."""
     figures: tuple[Figure, ...] = ()
+    findings: tuple[str, ...] = ()
+    """What was found, in English, with claims in braces where their figures stand."""
 
 
 @dataclass(frozen=True)

@@ -10,90 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
 from muse.claims import positions
-from muse.claims.claim import (
-    Claim,
-    Data,
-    Document,
-    Drawn,
-    Expect,
-    Figure,
-    Ledger,
-    Number,
-    Signature,
-    Status,
-    Tolerance,
-    cited,
-)
+from muse.claims.claim import Claim, Data, Document, Expect, Figure, Ledger, Signature, Status, cited
+from muse.claims.entries import CaseEntry, ClaimEntry, ClaimFile, DocumentEntry
 from muse.errors import LedgerError
 from muse.units import UNITS
 
 _Parsed = TypeVar("_Parsed", bound=Data)
-
-
-class FigureEntry(Data):
-    """A picture that the document's report shows once there is evidence for it."""
-
-    draw: Drawn
-    claims: tuple[str, ...] = Field((), description="The claims whose cases it shows, by name.")
-    title: str
-
-
-class DocumentEntry(Data):
-    """`document.yaml`: the document itself."""
-
-    title: str
-    original: str | None = Field(None, description="The title in the document's own words.")
-    published: str
-    hardware: str
-    figures: dict[str, FigureEntry] = Field({}, description="The report's pictures by name.")
-
-
-class CaseEntry(Data):
-    """One row of a claim's table: what differs from the claim."""
-
-    says: str | None = Field(None, description="The statement in one English sentence.")
-    quote: str | None = Field(None, description="The document's own words.")
-    documented: Number | None = Field(None, description="The number as printed, with all its digits.")
-    unit: str | None = Field(None, description="The unit of the number and of the bound.")
-    probe: str | None = Field(None, description="The probe that decides it.")
-    quantity: str | None = Field(None, description="Which of the probe's quantities.")
-    given: dict[str, Any] = Field({}, description="What the probe is given; a case adds to its claim's.")
-    protocol: Literal["documented", "sound"] | None = Field(None, description="How it is measured.")
-    expect: Expect | None = Field(None, description="The bound; by default, equal to the documented number.")
-    tolerance: Tolerance | None = Field(None, description="Overrides the default tolerance of `equals`.")
-    recorded: Status | None = Field(None, description="The verdict that we last stood behind.")
-    cause: str | None = Field(None, description="Why, in one sentence, when the verdict is not confirmed.")
-
-
-class ClaimEntry(CaseEntry):
-    """One claim of a file, with or without a table of cases."""
-
-    beside: str | None = Field(None, description="The claim of the same document whose sentence this one serves.")
-    cases: dict[str, CaseEntry] = Field({}, description="Rows by name.")
-
-
-class ClaimFile(Data):
-    """One section of a document."""
-
-    section: str = Field(description="The heading in the document, in English.")
-    original: str | None = Field(None, description="The heading in the document's own words.")
-    claims: dict[str, ClaimEntry] = Field(description="Claims by name; a name is unique in its document.")
-
-
-def json_schema(probes: Mapping[str, Signature]) -> dict[str, Any]:
-    """The JSON Schema of a claim file, with this program's probes, quantities and units filled in."""
-    schema = ClaimFile.model_json_schema()
-    quantities = sorted({name for signature in probes.values() for name in signature.quantities})
-    for entry in ("CaseEntry", "ClaimEntry"):
-        properties = schema["$defs"][entry]["properties"]
-        for key, allowed in (("probe", sorted(probes)), ("quantity", quantities), ("unit", list(UNITS))):
-            properties[key] = {"enum": [*allowed, None], "description": properties[key]["description"]}
-    return schema
 
 
 def load_ledger(folder: Path, probes: Mapping[str, Signature]) -> Ledger:
@@ -109,6 +36,7 @@ def load_ledger(folder: Path, probes: Mapping[str, Signature]) -> Ledger:
     reader.check_neighbours()
     reader.check_causes()
     reader.check_figures(documents)
+    reader.check_findings()
     if reader.faults:
         raise LedgerError(sorted(reader.faults))
     return Ledger(documents, tuple(claim for claim, _, _ in reader.found.values()))
@@ -124,7 +52,10 @@ class _Reader:
         self.found: dict[str, tuple[Claim, Path, int]] = {}
         self.causes: dict[str, int] = {}
         """The line of each claim's cause."""
-        self.figures: dict[str, tuple[Path, int]] = {}  # where each stands
+        self.figures: dict[str, tuple[Path, int]] = {}
+        """Where each figure stands, by name."""
+        self.findings: dict[tuple[str, str], tuple[Path, int]] = {}
+        """Where each finding stands, by document and text."""
 
     def fault(self, file: Path, line: int, text: str) -> None:
         self.faults.append(f"{file}:{line}: {text}")
@@ -158,7 +89,11 @@ class _Reader:
             Figure(f"{home.name}-{name}", one.draw, tuple(f"{home.name}/{claim}" for claim in one.claims), one.title)
             for name, one in entry.figures.items()
         )
-        return Document(home.name, entry.title, entry.published, entry.hardware, entry.original, figures)
+        for number, finding in enumerate(entry.findings):
+            self.findings[home.name, finding] = file, page.line(("findings", number))
+        return Document(
+            home.name, entry.title, entry.published, entry.hardware, entry.original, figures, entry.findings
+        )
 
     def section(self, document: str, file: Path) -> None:
         parsed, page = self.parse(file, ClaimFile)
@@ -245,21 +180,30 @@ class _Reader:
         """A cause may name known claims only, in units of their dimension; each fault is told once for all cases."""
         seen = set()
         for claim, file, _ in self.found.values():
-            for text in self.faults_of_cause(claim):
+            for text in self.faults_of_quotes(claim.cause or "", claim.document):
                 fault = file, self.causes[claim.id], f"{claim.id.split('[')[0]}: cause: {text}"
                 if fault not in seen:
                     self.fault(*fault)
                 seen.add(fault)
 
-    def faults_of_cause(self, claim: Claim) -> list[str]:
-        """What is wrong with the claims that a cause names."""
+    def check_findings(self) -> None:
+        """A finding rests on claims."""
+        for (document, text), place in self.findings.items():
+            faults = self.faults_of_quotes(text, document)
+            if not faults and not list(cited(text)):
+                faults = ["names no claim, expected one in braces, where its figure stands"]
+            for fault in faults:
+                self.fault(*place, f"findings: {fault}")
+
+    def faults_of_quotes(self, text: str, document: str) -> list[str]:
+        """What is wrong with the claims that a text names in braces."""
         try:
-            named = list(cited(claim.cause or ""))
+            named = list(cited(text))
         except ValueError as error:
             return [str(error)]
         faults = []
         for one in named:
-            other = self.found.get(one.address(claim.document))
+            other = self.found.get(one.address(document))
             if other is None:
                 faults.append(f"unknown claim {one.claim!r}")
             elif one.unit and one.unit not in UNITS:

@@ -129,7 +129,7 @@ def doctor(as_json: Json = False) -> None:
 
 def schema() -> None:
     """Print the JSON Schema of a claim file, for editors."""
-    from muse.claims.ledger import json_schema
+    from muse.claims.entries import json_schema
     from muse.probes import PROBES
 
     print_json(json_schema(PROBES))

@@ -35,7 +35,15 @@ def files(
     found |= {f"figures/{picture.name}.pdf": picture.pdf for picture in pictures}
     for lang in languages:
         shown = [Picture(picture.name, picture.caption(lang), picture.svg) for picture in pictures]
-        view = build(records, stale, titles(documents, lang), words[lang], pictures=shown, languages=spoken(templates))
+        view = build(
+            records,
+            stale,
+            titles(documents, lang),
+            words[lang],
+            pictures=shown,
+            languages=spoken(templates),
+            findings={name: document.findings for name, document in documents.items()},
+        )
         pages = render(view, templates) | {f"paper/{name}": text for name, text in paper.pages(view, templates).items()}
         found |= {f"{lang}/{name}": text.encode() for name, text in pages.items()}
     return found

@@ -12,6 +12,7 @@ from muse.claims.claim import Claim, Scope, Status
 from muse.reporting import evidence, figures, places
 from muse.reporting.cell import Cell, cell
 from muse.reporting.figures import Figure
+from muse.reporting.findings import Finding, finding
 from muse.reporting.places import Machine
 from muse.reporting.quotes import Quotes
 from muse.reporting.words import ENGLISH, Words, language_of, load
@@ -105,6 +106,7 @@ class DocumentView:
     sections: tuple[Section, ...]
     places: tuple[str, ...]
     """Where its evidence was taken, and when, in words."""
+    findings: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,7 @@ class View:
     """The languages that a page links to, each with its name."""
 
 
-def build(  # noqa: PLR0913  the two last are ornaments
+def build(  # noqa: PLR0913  the last are ornaments
     records: Sequence[Record],
     stale: Callable[[Record], bool],
     titles: Mapping[str, str],
@@ -150,6 +152,7 @@ def build(  # noqa: PLR0913  the two last are ornaments
     *,
     pictures: Sequence[Picture] = (),
     languages: Mapping[str, str] | None = None,
+    findings: Mapping[str, Sequence[str]] | None = None,
 ) -> View:
     """The report of `records`.
 
@@ -161,8 +164,7 @@ def build(  # noqa: PLR0913  the two last are ornaments
     words : the language; English by default
     pictures : figures, with captions in that language
     languages : the languages that the page links to, by code, with their names
-
-    Raises MuseError, in one line, where a sentence has no translation.
+    findings : what each document's report opens with, in English, by the document's name
     """
     words = words or load()
     shown = evidence.chosen(records)
@@ -178,8 +180,9 @@ def build(  # noqa: PLR0913  the two last are ornaments
         mine = [cells[record.claim.id] for record in shown if record.claim.document == name]
         title = titles.get(name, name)
         sections = _sections(mine, homes, words)
+        told = tuple(finding(text, name, quotes, cells, words) for text in (findings or {}).get(name, ()))
         documents.append(
-            DocumentView(name, title, _anchor(name), _tally(title, mine), sections, places.places(mine, words))
+            DocumentView(name, title, _anchor(name), _tally(title, mine), sections, places.places(mine, words), told)
         )
     rows = [row for document in documents for section in document.sections for row in section.rows]
     return View(

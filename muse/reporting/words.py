@@ -84,7 +84,7 @@ class Words:
 
 def sentences(ledger: Ledger) -> list[str]:
     """The English sentences that a report says in its language."""
-    found = [figure.title for document in ledger.documents.values() for figure in document.figures]
+    found = [s for one in ledger.documents.values() for s in (*(f.title for f in one.figures), *one.findings)]
     for claim in ledger.claims:
         because = claim.tolerance and claim.tolerance.because
         found += [s for s in (claim.says, claim.cause, because, None if claim.original else claim.section) if s]

@@ -12,7 +12,7 @@ import pytest
 
 import kernels
 import muse
-from muse.claims.ledger import json_schema
+from muse.claims.entries import json_schema
 from muse.probes import PROBES
 
 ROOT = Path(muse.__file__).parents[1]

@@ -112,7 +112,7 @@ def test_a_training_step_is_predicted_as_an_h100_measured_it(ledger, records, tm
     assert found == pytest.approx(measured, rel=1e-4)
 
 
-def test_a_figure_that_a_cause_states_itself_is_one_of_the_records(ledger, records):
+def test_a_figure_that_a_cause_or_a_finding_states_itself_is_one_of_the_records(ledger, records):
     """Bytes and percentages that no placeholder takes from a record: a record's value, a document's number, or sums."""
     known = defaultdict(list)
     for record in chosen(records):
@@ -122,23 +122,25 @@ def test_a_figure_that_a_cause_states_itself_is_one_of_the_records(ledger, recor
         if claim.documented is not None:
             known[claim.document].append((UNITS[claim.unit], Fraction(claim.documented) * UNITS[claim.unit].factor))
 
-    def stands_for_itself(number, claim):
+    def stands_for_itself(number, document, own):
         if number.suffix not in SUFFIXES or SUFFIXES[number.suffix][0] not in ("bytes", "ratio"):
             return True
-        if number.printed in {*COMPUTED, *(own.printed for own in numbers(f"{claim.quote} {claim.says}"))}:
+        if number.printed in {*COMPUTED, *(one.printed for one in numbers(own))}:
             return True
         dimension, factors = SUFFIXES[number.suffix]
         value, slack = abs(Fraction(number.value)), half_step(number.value)
         return any(
             unit.dimension == dimension and abs(abs(found) - value * factor) <= slack * factor
-            for unit, found in known[claim.document]
+            for unit, found in known[document]
             for factor in factors
         )
 
+    causes = [(one.id, one.document, one.cause or "", f"{one.quote} {one.says}") for one in ledger.claims]
+    findings = [(name, name, text, "") for name, one in ledger.documents.items() for text in one.findings]
     wrong = {
-        f"{claim.id}: {number.printed}"
-        for claim in ledger.claims
-        for number in numbers(re.sub(r"\{.*?\}", "", claim.cause or ""))
-        if not stands_for_itself(number, claim)
+        f"{name}: {number.printed}"
+        for name, document, text, own in causes + findings
+        for number in numbers(re.sub(r"\{.*?\}", "", text))
+        if not stands_for_itself(number, document, own)
     }
     assert wrong == set()

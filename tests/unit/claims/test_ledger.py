@@ -7,7 +7,8 @@ from fractions import Fraction
 import pytest
 
 from muse.claims.claim import Data, Signature, Status
-from muse.claims.ledger import json_schema, load_ledger
+from muse.claims.entries import json_schema
+from muse.claims.ledger import load_ledger
 from muse.errors import LedgerError
 
 
@@ -322,3 +323,25 @@ def test_a_wrong_figure_is_one_fault(faults, old, new, told):
     """A claim that is not there would leave a picture out silently."""
     [fault] = faults(results=HEAD + PEAK, document=FIGURES.replace(old, new))
     assert fault.startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("It peaks at {peek}.", "findings: unknown claim 'peek'"),
+        ("It peaks at {peak:MW}.", "findings: unknown unit 'MW' of peak"),
+        ("It peaks at {peak.", "findings: stray '{peak.'"),
+        ("It peaks.", "findings: names no claim, expected one in braces, where its figure stands"),
+    ],
+)
+def test_a_finding_rests_on_claims_that_there_are(faults, text, told):
+    """Its figures come from records, or it is none."""
+    [fault] = faults(results=HEAD + PEAK, document=f'{DOCUMENT}findings:\n  - "{text}"\n')
+    assert fault.startswith(f"document.yaml:5: {told}")
+
+
+def test_a_document_tells_its_findings(ledger):
+    """In their order, with the braces."""
+    text = DOCUMENT + 'findings: ["It peaks at {peak}.", "At {paper/peak:MiB}, that is."]\n'
+    told = ledger(results=HEAD + PEAK, document=text).documents["paper"].findings
+    assert told == ("It peaks at {peak}.", "At {paper/peak:MiB}, that is.")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from muse.claims.ledger import json_schema
+from muse.claims.entries import json_schema
 from muse.probes import PROBES
 
 

@@ -274,3 +274,21 @@ class _Page(HTMLParser):
     def handle_endtag(self, tag):
         if not self.open or self.open.pop() != tag:
             self.wrong.append(tag)
+
+
+@pytest.mark.parametrize(
+    ("name", "link"), [("README.md", "](d.md#d/peak)"), ("d.md", "](#d/peak)"), ("report.html", 'href="#d/peak"')]
+)
+def test_a_report_opens_with_its_findings(stated, found, templates, name, link):
+    """Each with its figures, and a link to the claim that it rests on."""
+    told = {"d": ["It needs {peak:MiB}, not 6 GB."]}
+    built_ = view.build([found(stated("d/peak"), 5.0)], lambda _: False, {}, findings=told)
+    text = render.render(built_, templates)[name]
+    assert "It needs 5,120 MiB, not 6 GB." in text
+    assert link in text
+    assert text.index("It needs") < text.index('<table class="summary">' if name == "report.html" else "\n|")
+
+
+def test_a_report_without_findings_has_no_heading_for_them(records, templates):
+    """Nobody reads an empty list."""
+    assert "What was found" not in page(records, templates) + page(records, templates, "README.md")
