@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,12 @@ from difflib import SequenceMatcher, get_close_matches
 from muse.claims.claim import Claim
 from muse.coverage.bindings import Binding, Bindings
 from muse.coverage.document import Document
-from muse.coverage.numbers import Number
+from muse.coverage.numbers import Number, numbers
+
+LABEL = re.compile(
+    r"(Phase|Figure|Fig\.|Table|Section|Sec\.|§|Chapter|Appendix|Equation|Eq\.|Algorithm|Listing|Theorem)[ ~\u00a0]?\Z"
+)
+"""What a number stands behind that names a thing: the 8 of "Phase 8" counts nothing."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,10 @@ class Coverage:
 
 
 def cover(document: Document, bindings: Bindings) -> Coverage:
-    """Match by place: declared texts first, then each section's remaining numbers with its bindings, in order."""
+    """Match by place: declared texts first, then each section's remaining numbers with its bindings, in order.
+
+    What is left and stands behind a label is its name, unless names with this label are declared one by one.
+    """
     reasons, unused = _declared(document, bindings)
     remaining: defaultdict[str, list[Number]] = defaultdict(list)
     for number in document.numbers:
@@ -64,8 +73,19 @@ def cover(document: Document, bindings: Bindings) -> Coverage:
     used = set(map(id, bound.values()))
     for heading, listed in bindings.sections.items():
         unused += [(b.line, f"{b.printed} is not in the section {heading!r}") for b in listed if id(b) not in used]
+    spelled = {_label(literal.text, number) for literal in bindings.literals for number in numbers(literal.text)}
+    for number in document.numbers:
+        label = _label(document.text, number)
+        if label and label not in spelled and number not in bound and number not in reasons:
+            reasons[number] = "label"
     places = tuple(_place(document, number, bound.get(number), reasons.get(number)) for number in document.numbers)
     return Coverage(document, bindings, places, tuple(sorted(unused)))
+
+
+def _label(text: str, number: Number) -> str | None:
+    """What the number names: a Phase, a Table; None where it is a quantity."""
+    found = LABEL.search(text[max(number.start - 12, 0) : number.start])
+    return found[1] if found and not number.suffix else None
 
 
 def _place(document: Document, number: Number, binding: Binding | None, reason: str | None) -> Place:

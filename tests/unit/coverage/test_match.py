@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 from muse.coverage.numbers import numbers
 
 PEAKS = "- 5.81 GB: peak[a]\n    - 4.86 GB: peak[b]\n"
@@ -117,3 +119,21 @@ def test_a_number_with_another_suffix_is_another_number(covered, paper):
     """MB for GB is uncovered as an altered digit is."""
     text, _ = paper
     assert uncovered(covered(re.sub("4.86 GB \\|", "4.86 MB |", text))) == [(10, "4.86 MB")]
+
+
+@pytest.mark.parametrize("name", ["Phase 8", "Table~2", "Section 4.1", "§3", "Fig. 2"])
+def test_a_number_behind_a_label_is_a_name(covered, paper, name):
+    """It counts nothing; a quantity after such a word is none."""
+    text, _ = paper
+    found = covered(text.replace("Two phases", f"As {name} says, two"))
+    assert found.complete
+    assert found.places[0].reason == "label"
+    assert uncovered(covered(text.replace("Two phases", f"As {name} GB says, two"))) != []
+
+
+def test_names_that_are_declared_one_by_one_are_no_others(covered, paper):
+    """A document that names its phases has no ninth."""
+    text, listed = paper
+    listed = listed.replace("declared:\n", 'declared:\n  name: ["Phase 8"]\n')
+    assert covered(text.replace("Two phases", "Phase 8"), listed).complete
+    assert uncovered(covered(text.replace("Two phases", "Phase 8 and Phase 9"), listed)) == [(3, "9")]
