@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from muse import machine
-from muse.claims.claim import Claim
+from muse.claims.claim import Claim, Ledger
 from muse.cli.printing import Json, Selection, print_json
 from muse.config import load_settings
 from muse.errors import Unmeasured, UsageError
@@ -46,11 +46,11 @@ def show(id_: Annotated[str, typer.Argument(metavar="ID", help="A claim's addres
     """Show one claim and the committed evidence that speaks for it in the reports."""
     from muse.reporting.evidence import chosen
     from muse.store.files import read_all
-    from muse.verify import open_ledger, select, stale
+    from muse.verify import open_ledger, stale
 
     settings = load_settings()
     ledger = open_ledger(settings)
-    claim = next((c for c in select(ledger, id_) if c.id == id_), None) or _only(select(ledger, id_), id_)
+    claim = only(ledger, id_)
     spoken = chosen([r for r in read_all(settings.path("results")) if r.claim.id == claim.id])
     facts = claim.model_dump(mode="json", exclude_defaults=True) | {"needs": list(claim.needs)}
     for record in spoken:
@@ -85,7 +85,13 @@ def _print_facts(facts: dict[str, Any]) -> None:
         typer.echo(f"{key:>12}  {value if isinstance(value, str) else plain_text(value)}")
 
 
-def _only(claims: tuple[Claim, ...], text: str) -> Claim:
+def only(ledger: Ledger, text: str) -> Claim:
+    """The claim with that address, or the only one whose address contains it. Raises UsageError for none or several."""
+    from muse.verify import select
+
+    claims = select(ledger, text)
+    if exact := next((claim for claim in claims if claim.id == text), None):
+        return exact
     if len(claims) > 1:
         raise UsageError(f"{text!r} is part of {len(claims)} addresses, such as {claims[0].id}; give a whole one")
     return claims[0]

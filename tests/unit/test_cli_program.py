@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from muse import cli
 
 COMMANDS = [
+    "init",
     "list",
     "show",
     "verify",
@@ -24,6 +25,7 @@ COMMANDS = [
     "promote",
     "diff",
     "summary",
+    "history",
     "coverage",
     "doctor",
     "schema",

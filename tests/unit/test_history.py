@@ -214,3 +214,26 @@ def test_a_page_is_cut_only_where_it_is_too_long(limit, left):
     assert len(text.encode()) <= limit
     assert (left is None) == ("Left out" not in text)
     assert left is None or left in text
+
+
+def test_the_history_of_a_claim_tells_every_record_of_it(muse, settings, monkeypatch):
+    """The oldest first, with day, commit, machine, verdict and value; what no GPU decided is none."""
+    address = "operators/bk_core_floor"
+    monkeypatch.setenv("MUSE_RESULTS", str(settings.root / "reports/results"))
+    taken = [r for r in files.read_all(settings.root / "reports/results") if r.claim.id == address and r.measurement]
+    code, out, _ = muse("history", address)
+    first, *lines, last = out.splitlines()
+    assert (code, last) == (0, f"{len(taken)} records")
+    assert first.startswith(f"{address}: ")
+    assert [line.split()[0] for line in lines] == sorted(r.time[:10] for r in taken)
+    assert all("nvidia-h100-80gb-hbm3" in line and "times, between" in line for line in lines)
+    facts = json.loads(muse("history", address, "--json")[1])
+    assert sorted(one["value"] for one in facts) == sorted(float(r.measurement.value) for r in taken)
+    assert [one["stale"] for one in facts][-1] is False
+
+
+def test_the_history_of_several_claims_is_refused(muse):
+    """In one line, that names one of them."""
+    code, _, [error] = muse("history", "operators/bk_core")
+    assert code == 2
+    assert "is part of" in error
