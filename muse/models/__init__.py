@@ -117,7 +117,7 @@ def config(name: str, **size: int) -> Any:
         if size:
             raise UsageError(f"{name}: a network of your own has one size; it cannot have another {', '.join(size)}")
         return OWN[name]
-    found = import_module(PRESETS[name]).PRESETS[name]
+    found = _module(name).PRESETS[name]
     small = [f"{key} {value}" for key, value in size.items() if value < 1]
     if small:
         raise UsageError(f"{name}: a size must be at least 1, not {', '.join(small)}")
@@ -131,9 +131,17 @@ def config(name: str, **size: int) -> Any:
 def build(name: str, **size: int) -> nn.Module:
     """The preset `name`, on torch's current default device and in its default dtype; `config` says what is allowed."""
     chosen = config(name, **size)
-    module = import_module(PRESETS[name])
+    module = _module(name)
     model: nn.Module = _made(name, module) if name in OWN else module.build(chosen)
     return model
+
+
+def _module(name: str) -> Any:
+    """The module that holds the network. Some of ours need `kernels`, which the package alone has not."""
+    try:
+        return import_module(PRESETS[name])
+    except ModuleNotFoundError as error:
+        raise UsageError(f"{name}: {PRESETS[name]} needs the module {error.name!r}, which is not here") from None
 
 
 def _made(name: str, module: Any) -> Any:

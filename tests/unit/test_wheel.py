@@ -55,12 +55,12 @@ def bare(tmp_path_factory, root):
     return bin_
 
 
-def ask(folder, *command):
-    """What a program printed; it must end well, and sees nothing of this checkout."""
+def ask(folder, *command, code=0):
+    """What a program printed; it must end as it ought to, and sees nothing of this checkout."""
     known = {key: value for key, value in os.environ.items() if not key.startswith(("MUSE_", "PYTEST_", "PYTHON"))}
     done = subprocess.run(command, cwd=folder, env=known, capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout if code == 0 else done.stderr
 
 
 def test_a_new_project_has_a_verdict_of_each_kind_and_a_page(bare, tmp_path):
@@ -106,3 +106,11 @@ def test_listing_a_project_imports_none_of_its_networks(bare, tmp_path):
         "example/parameters",
         "example/weights",
     ]
+
+
+def test_our_own_networks_are_there_but_for_those_that_need_our_operators(bare, tmp_path):
+    """Which are this repository's, and no part of the package."""
+    ask(tmp_path, bare / "muse", "init", ".")
+    assert "total" in ask(tmp_path, bare / "muse", "predict", "baseline_small", "--card", "h100")
+    told = ask(tmp_path, bare / "muse", "predict", "phase8_standard", "--card", "h100", code=2)
+    assert told == "muse: phase8_standard: muse.models.phase8 needs the module 'kernels', which is not here\n"

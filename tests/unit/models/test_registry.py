@@ -170,3 +170,10 @@ def test_a_source_that_its_module_lacks_is_one_line(subjects):
     subjects.network("gone", "torch.nn:Idendity", vocabulary=7)
     with pytest.raises(UsageError, match=r"network 'gone': module torch\.nn has no 'Idendity'"):
         build("gone")
+
+
+def test_a_module_that_is_not_here_is_one_line(subjects):
+    """A misspelt one, or one that it needs itself."""
+    subjects.network("lost", "modle:Tiny", vocabulary=7)
+    with pytest.raises(UsageError, match="lost: modle needs the module 'modle', which is not here"):
+        build("lost")
