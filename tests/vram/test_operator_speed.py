@@ -1,7 +1,8 @@
 """Every operator at up to four sizes, forward and backward, beside its definition, the same compiled, and its peers.
 
-What a compiler or a loop over time makes of the definition is timed at the first size alone, a loop forward alone, and
-there everybody must agree with the definition in double precision; claims see to the rest. Inputs rotate past the cache.
+What a compiler or a loop over time makes of the definition is timed at the first size alone, a loop only forward, and
+there everybody must agree with the definition in double precision; claims see to the rest.
+Inputs rotate past the cache.
 """
 
 import gc
