@@ -222,8 +222,9 @@ class Signature:
     """Whether it measures time, and so needs the GPU to itself and no sibling workers."""
 
 
-Drawn = Literal["dots", "kinds", "scaling", "ladder", "floors"]
-"""Documented beside measured; peaks by what they are held for; growth, with its slope; a way down; operators' times."""
+Drawn = Literal["dots", "kinds", "scaling", "ladder", "floors", "misses"]
+"""Documented beside measured; peaks by what they are held for; growth, with its slope; a way down; operators' times;
+predicted beside measured."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from muse.claims.claim import Drawn, Figure
-from muse.reporting.plots import canvas, dots, floors, kinds, ladder, scaling
+from muse.reporting.plots import canvas, dots, floors, kinds, ladder, misses, scaling
 from muse.reporting.plots.drawing import Drawing
 from muse.reporting.words import ENGLISH, Words
 from muse.store.record import Record
@@ -19,6 +19,7 @@ HOW: dict[Drawn, Draw] = {
     "scaling": scaling.draw,
     "ladder": ladder.draw,
     "floors": floors.draw,
+    "misses": misses.draw,
 }
 
 

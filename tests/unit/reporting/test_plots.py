@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
@@ -14,8 +15,9 @@ from pathlib import Path
 import pytest
 
 from muse.claims.claim import Figure, Scope
+from muse.claims.measurement import certain
 from muse.reporting import evidence, plots
-from muse.reporting.plots import canvas, dots, floors, kinds, ladder, scaling
+from muse.reporting.plots import canvas, dots, floors, kinds, ladder, misses, scaling
 from muse.reporting.plots.rows import rows
 from muse.reporting.words import load, searched
 from muse.store import files
@@ -253,6 +255,21 @@ def test_every_picture_has_a_caption_in_every_language(pictures):
         assert picture.captions.keys() == {"en", "ja"}
         assert len(set(picture.captions.values())) == 2
         assert all("H100" in text or "GPU" in text for text in picture.captions.values())
+
+
+def test_a_miss_stands_where_its_two_peaks_put_it(stated, found):
+    """In percent of what was measured, over that; a record without both peaks is left out."""
+    peaks = {"exact": (GIB, GIB), "above": (3 * GIB, 2 * GIB)}
+    told = [
+        replace(found(stated(f"d/miss[{case}]"), 0.0), measurement=certain(0, Scope.MEASURED, predicted=p, measured=m))
+        for case, (p, m) in peaks.items()
+    ]
+    with canvas.style("test"):
+        drawing = misses.draw([*told, found(stated("d/miss[other]"), 0.0)], ["d/miss"])
+    [points] = [line.get_xydata().tolist() for line in drawing.figure.axes[0].lines if line.get_marker() == "o"]
+    assert sorted(points) == [[1, 0], [2, 50]]
+    assert drawing.inputs == {"count": "2", "exact": "1", "miss": "+50 %", "case": "above"}
+    assert misses.draw([], ["d/miss"]) is None
 
 
 def test_the_caption_says_what_to_see(pictures):
